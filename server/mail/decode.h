@@ -1,0 +1,70 @@
+/* decode.h - from the bytes of a mail to clean UTF-8, on GMime 3. Thread-safe after mail_init.
+ *
+ * Inputs are hostile: any bytes, any length the caller's caps let through. Results are valid UTF-8
+ * without controls (mailbox.h) in the given arena. Nothing here fails: what cannot be decoded is
+ * shown as well as it can be.
+ */
+#ifndef POSTERN_DECODE_H
+#define POSTERN_DECODE_H
+
+#include "arena.h"
+#include "backend.h"
+#include "mailbox.h"
+#include "sink.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- header text ---- */
+/* An unstructured header value: unfolded, RFC 2047 decoded, raw 8-bit guessed (UTF-8, else the
+ * windows-1252 superset of latin-1). */
+char *decode_text(struct arena *arena, const char *raw, size_t length);
+/* "<a@b> <c@d>" to bare ids; what is between them is dropped. At most 1000. */
+void decode_message_ids(struct arena *arena, const char *raw, size_t length,
+                        struct string_list *out);
+/* RFC 5322 date with its obsolete and broken forms; false when it is none. */
+bool decode_date(const char *raw, size_t length, int64_t *unix_s);
+/* An address header. Groups keep their name; more than 5,000 addresses or suspicious nesting: cut,
+ * and *limited gets LIMITED_ADDRESSES. */
+void decode_addresses(struct arena *arena, const char *raw, size_t length, struct address_list *out,
+                      uint32_t *limited);
+
+/* MIME parameters as a list of raw (name, value) pairs, in order: RFC 2231 continuations and
+ * charsets, RFC 2047 where it must not be but is. Finds one by its base name ("filename", "name",
+ * "charset"); NULL when absent. */
+struct raw_parameter {
+    const char *name, *value;
+    size_t value_length;
+};
+char *decode_parameter(struct arena *arena, const struct raw_parameter *parameters, uint32_t count,
+                       const char *name);
+/* A file name fit to save under: path parts, controls and bidirectional overrides removed, at most
+ * 255 bytes; NULL when nothing is left. */
+char *decode_file_name(struct arena *arena, const char *name);
+
+/* ---- a header section ---- */
+/* Splits at the first empty line, unfolds, decodes each. Malformed lines are skipped; at most 1 MiB
+ * and 10,000 headers are told. */
+enum err decode_headers(struct arena *arena, const char *raw, size_t length,
+                        struct header_sink *sink);
+
+/* ---- content, as sinks in a chain: each _new returns a sink owned by the arena-like `chain` ----
+ */
+struct decode_chain; /* frees all its links at once */
+struct decode_chain *decode_chain_new(void);
+void decode_chain_free(struct decode_chain **chain);
+/* Undoes base64 and quoted-printable (broken input: as much as can be); others pass unchanged. */
+struct sink *decode_transfer(struct decode_chain *chain, const char *encoding, struct sink *next);
+/* To UTF-8 with LF line ends and no NUL. Unknown or lying charsets are guessed. */
+struct sink *decode_charset(struct decode_chain *chain, const char *charset, struct sink *next);
+/* HTML (UTF-8) to plain text: block elements end lines, links keep their text, scripts, styles and
+ * comments vanish, entities become characters. Bounded state whatever the input. */
+struct sink *decode_html(struct decode_chain *chain, struct sink *next);
+
+/* A preview of text content: quoted lines, signatures and white space runs dropped; at most 200
+ * characters. `raw` are the first encoded bytes of the part, cut anywhere. */
+char *decode_preview(struct arena *arena, const char *type, const char *charset,
+                     const char *encoding, const char *raw, size_t length);
+
+#endif
