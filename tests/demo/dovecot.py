@@ -9,8 +9,7 @@ It listens on 127.0.0.1 only and runs as root and as anyone else:
   the directory is a link to it.
 
 Sockets live in a short directory under /tmp, because a unix socket's path has a limit of 107 bytes.
-A watchdog beside the server holds a pipe from this process: when this process dies, however it dies,
-the whole server is killed.
+The server does not outlive the process that started it, however that ends (see child.py).
 """
 
 import atexit
@@ -20,7 +19,6 @@ import pwd
 import shutil
 import signal
 import socket
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -28,6 +26,7 @@ from pathlib import Path
 import bulk
 import certs
 import oauth
+from child import Child, name_of, send
 from dovecot_conf import render_config
 from imapwire import ImapWire
 
@@ -35,7 +34,6 @@ DOVECOT = shutil.which("dovecot", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/
 PORT_NAMES = ("imap", "imaps", "pop3", "pop3s")
 START_TIMEOUT_S = 15
 STOP_TIMEOUT_S = 8
-WATCHDOG = 'read _; kill -s KILL -- "-$0"; rm -rf -- "$1"'
 MAIL_PROCESSES = ("imap", "pop3", "indexer", "indexer-worker")
 
 
@@ -62,12 +60,12 @@ class Dovecot:
         self.extra_config = extra_config
         self.mail_format = mail_format
         self.log_file = self.directory / "dovecot.log"
-        self.process = None
+        self._child = None
         self._wanted_ports = dict(ports or {})
         self._ports = {}
-        self._run = None
-        self._watchdog = None
+        self.run_directory = None
         self._wires = {}
+        self._mail_outside = []
         self._mail_user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
         self.mail = self._make_mail_directory(keep).resolve()
         atexit.register(self.stop)
@@ -104,35 +102,30 @@ class Dovecot:
         for wire in self._wires.values():
             wire.close()
         self._wires.clear()
-        if self.process is None:
+        if self._child is None:
             return
-        self._watchdog.kill()
-        self._watchdog.communicate()
-        self.process.terminate()
+        self._child.terminate()
         for pid in self._mail_pids():
-            _signal(os.kill, pid, signal.SIGTERM)
+            send(os.kill, pid, signal.SIGTERM)
         _wait_until(lambda: not self._mail_pids())
-        _signal(os.killpg, self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        self._child.finish(0)
         _wait_until(lambda: not self.pids())
-        self.process = None
-        shutil.rmtree(self._run, ignore_errors=True)
+        self._child = None
+        shutil.rmtree(self.run_directory, ignore_errors=True)
 
     def wait_ready(self, timeout_s=START_TIMEOUT_S):
         """Wait until every port greets; RuntimeError with the log's end when it does not."""
         deadline = time.monotonic() + timeout_s
         for name in PORT_NAMES:
             while not self._greets(name):
-                if self.process.poll() is not None or time.monotonic() > deadline:
+                if self._child.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"Dovecot's {name} port does not answer:\n"
                                        + self.read_log()[-2000:])
                 time.sleep(0.01)
 
     def pids(self):
         """The process ids of this server: the master and its children."""
-        if self.process is None:
-            return []
-        return _session_members(self.process.pid)
+        return self._child.pids() if self._child else []
 
     def read_log(self):
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
@@ -140,7 +133,7 @@ class Dovecot:
     def set_users(self, users):
         """Replace users and passwords; the next login sees it (Dovecot watches the file)."""
         self.users = dict(users)
-        if self._run:
+        if self.run_directory:
             self._write_users()
 
     def deliver(self, user, folder, message, flags=(), internaldate=None):
@@ -169,6 +162,7 @@ class Dovecot:
     def _make_mail_directory(self, keep):
         place = self.directory / "mail"
         if place.is_dir():
+            self._take_owner(place)
             return place
         if place.is_symlink():
             place.unlink()
@@ -178,34 +172,40 @@ class Dovecot:
             outside = tempfile.mkdtemp(prefix="postern-mail-", dir="/var/tmp" if keep else None)
             place.symlink_to(outside)
             if not keep:
+                self._mail_outside = [outside]
                 atexit.register(shutil.rmtree, outside, ignore_errors=True)
         if self._mail_user:
             os.chown(place, self._mail_user.pw_uid, self._mail_user.pw_gid)
         return place
 
+    def _take_owner(self, place):
+        """Mail of an earlier run stays with its owner: root can serve it, anyone else cannot."""
+        owner = place.stat().st_uid
+        if self._mail_user:
+            self._mail_user = pwd.getpwuid(owner)
+        elif owner != os.geteuid():
+            raise RuntimeError(f"{place} belongs to uid {owner}: remove {self.directory} first")
+
     def _launch(self):
         self._ports = {**_free_ports(PORT_NAMES), **{name: port for name, port
                                                      in self._wanted_ports.items() if port}}
-        self._run = Path(tempfile.mkdtemp(prefix="pd-"))
-        self._run.chmod(0o711)
+        self.run_directory = Path(tempfile.mkdtemp(prefix="pd-"))
+        self.run_directory.chmod(0o711)
         self._write_users()
-        oauth.write_passdb(self._run)
-        config = self._run / "dovecot.conf"
-        config.write_text(render_config(self, self._run, self._ports, self._mail_user))
+        oauth.write_passdb(self.run_directory)
+        config = self.run_directory / "dovecot.conf"
+        config.write_text(render_config(self, self.run_directory, self._ports, self._mail_user))
         self.log_file.unlink(missing_ok=True)
         self.log_file.touch()
         with open(self.log_file, "ab") as log:
-            self.process = subprocess.Popen([DOVECOT, "-F", "-c", str(config)],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            start_new_session=True)
-        self._watchdog = subprocess.Popen(["sh", "-c", WATCHDOG, str(self.process.pid), str(self._run)],
-                                          stdin=subprocess.PIPE, start_new_session=True)
+            self._child = Child([DOVECOT, "-F", "-c", str(config)], scratch=[self.run_directory, *self._mail_outside],
+                                stdout=log, stderr=log)
 
     def _write_users(self):
-        draft = self._run / "users.new"
+        draft = self.run_directory / "users.new"
         draft.write_text("".join(f"{user}:{{PLAIN}}{password}\n"
                                  for user, password in self.users.items()))
-        draft.replace(self._run / "users")
+        draft.replace(self.run_directory / "users")
 
     def _wire(self, user):
         if user not in self._wires:
@@ -221,37 +221,7 @@ class Dovecot:
             return False
 
     def _mail_pids(self):
-        return [pid for pid in self.pids() if _command_name(pid) in MAIL_PROCESSES]
-
-
-def _session_members(session):
-    """Living processes of a session, found in /proc (zombies of other parents left out)."""
-    members = []
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        try:
-            stat = Path("/proc", entry, "stat").read_text()
-        except OSError:
-            continue
-        state, _parent, _group, owner = stat.rpartition(")")[2].split()[:4]
-        if int(owner) == session and state not in "ZX":
-            members.append(int(entry))
-    return members
-
-
-def _command_name(pid):
-    try:
-        return Path("/proc", str(pid), "comm").read_text().strip()
-    except OSError:
-        return ""
-
-
-def _signal(send, target, number):
-    try:
-        send(target, number)
-    except ProcessLookupError:
-        pass
+        return [pid for pid in self.pids() if name_of(pid) in MAIL_PROCESSES]
 
 
 def _wait_until(done):
