@@ -47,27 +47,30 @@ API=http://{listen}/v1 BOX=http://{listen}/v1/accounts/me DEMO=demo@example.com:
 pick() {{ python3 -c "import json,sys; d=json.load(sys.stdin); print($1)"; }}
 
 # what this server is
-curl -s $API
+curl -s $API; echo
 # folders, and the newest messages of the inbox
-curl -s -u $DEMO $BOX/folders
-curl -s -u $DEMO "$BOX/messages?folder=inbox&limit=10&fields=id,subject,from,seen"
+curl -s -u $DEMO $BOX/folders; echo
+curl -s -u $DEMO "$BOX/messages?folder=inbox&limit=10&fields=id,subject,from,seen"; echo
 # one message: its text, and its attachment into a file
 ID=$(curl -s -u $DEMO "$BOX/messages?folder=inbox&fields=id,subject" | pick 'next(m["id"] for m in d["items"] if m["subject"] == "Quarterly report")')
-curl -s -u $DEMO $BOX/messages/$ID/text
+curl -s -u $DEMO $BOX/messages/$ID/text; echo
 PART=$(curl -s -u $DEMO "$BOX/messages/$ID?fields=attachments" | pick 'd["attachments"][0]["id"]')
 curl -s -u $DEMO -o report.pdf $BOX/messages/$ID/parts/$PART
 # mark it read
-curl -s -u $DEMO -X PATCH -H 'Content-Type: application/json' -d '{{"seen":true}}' $BOX/messages/$ID
+curl -s -u $DEMO -X PATCH -H 'Content-Type: application/json' -d '{{"seen":true}}' $BOX/messages/$ID; echo
 # the same with a session: sign in once, then a token in place of the password
 TOKEN=$(curl -s -H 'Content-Type: application/json' -d '{{"protocol":"imap","host":"localhost","port":{imaps},"security":"tls","username":"demo@example.com","password":"demo"}}' $API/sessions | pick 'd["token"]')
-curl -s -H "Authorization: Bearer $TOKEN" $API/accounts
-curl -s -H "Authorization: Bearer $TOKEN" "$BOX/messages?folder=inbox&limit=3&fields=id,subject,seen"
+curl -s -H "Authorization: Bearer $TOKEN" $API/accounts; echo
+curl -s -H "Authorization: Bearer $TOKEN" "$BOX/messages?folder=inbox&limit=3&fields=id,subject,seen"; echo
 """
 
 
 def main():
     arguments = parse_arguments()
     stop = StopRequest()
+    port = int(arguments.listen.rpartition(":")[2])
+    if not is_free(port):
+        sys.exit(f"demo: port {port} of 127.0.0.1 is taken")
     lock = take_lock(arguments.dir)  # noqa: F841  (held until the process ends)
     mail_server = Dovecot(arguments.dir / "mail-server", {sample.USER: PASSWORD, POP_USER: PASSWORD},
                           ports=choose_ports(), keep=True)

@@ -19,6 +19,7 @@ import pwd
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -30,7 +31,8 @@ from child import Child, name_of, send
 from dovecot_conf import render_config
 from imapwire import ImapWire
 
-DOVECOT = shutil.which("dovecot", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+SBIN = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
+DOVECOT = shutil.which("dovecot", path=SBIN)
 PORT_NAMES = ("imap", "imaps", "pop3", "pop3s")
 START_TIMEOUT_S = 15
 STOP_TIMEOUT_S = 8
@@ -143,17 +145,24 @@ class Dovecot:
 
     def deliver_many(self, user, folder, messages):
         """The same for an iterable of (flags, internaldate, bytes), in one MULTIAPPEND."""
-        wire = self._wire(user)
-        wire.create(folder)
+        wire = self._wire_to(user, folder)
         return wire.append(folder, messages)
 
     def fill(self, user, folder, count, seed=0):
         """Append `count` realistic messages (see bulk.py), oldest first, the newest at
         bulk.NEWEST. Same count and seed, same bytes."""
-        wire = self._wire(user)
-        wire.create(folder)
+        wire = self._wire_to(user, folder)
         for batch in bulk.batches(count, seed):
             wire.append(folder, batch)
+
+    def doveadm(self, *words):
+        """Run doveadm on this server ("kick", user), ("expunge", "-u", user, ...); its output."""
+        done = subprocess.run([shutil.which("doveadm", path=SBIN), "-c",
+                               self.run_directory / "dovecot.conf", *words],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+        if done.returncode:
+            raise RuntimeError(f"doveadm {words[0]}: {done.stderr.strip()}")
+        return done.stdout
 
     def mint_token(self, user, lifetime_s=3600):
         """An access token that this server accepts for `user` by XOAUTH2 and OAUTHBEARER."""
@@ -207,9 +216,16 @@ class Dovecot:
                                  for user, password in self.users.items()))
         draft.replace(self.run_directory / "users")
 
-    def _wire(self, user):
-        if user not in self._wires:
-            self._wires[user] = ImapWire(self.imap_port, user, self.users[user])
+    def _wire_to(self, user, folder):
+        """The user's open connection, or a new one where a test has cut it; the folder exists."""
+        if user in self._wires:
+            try:
+                self._wires[user].create(folder)
+                return self._wires[user]
+            except (EOFError, OSError):
+                self._wires.pop(user).close()
+        self._wires[user] = ImapWire(self.imap_port, user, self.users[user])
+        self._wires[user].create(folder)
         return self._wires[user]
 
     def _greets(self, name):

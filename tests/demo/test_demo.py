@@ -156,6 +156,16 @@ def test_hostile_mail_is_taken_and_given_back_as_it_was(server, imap):
         assert imap.uid("FETCH", str(uids[name]), "(BODY.PEEK[])")[1][0][1] == mails[name], name
 
 
+def test_a_kicked_client_is_gone_and_delivery_goes_on(server):
+    connection = imaplib.IMAP4("127.0.0.1", server.imap_port, timeout=10)
+    connection.login(USER, PASSWORD)
+    before = server.deliver(USER, "Kicked", b"Subject: x\r\n\r\nhello\r\n")
+    server.doveadm("kick", USER)
+    while line := connection.readline():
+        assert line.startswith(b"* BYE")
+    assert server.deliver(USER, "Kicked", b"Subject: x\r\n\r\nhello\r\n") == before + 1
+
+
 def test_fill_loads_realistic_mail_spread_over_time(server, imap):
     server.fill(USER, "Bulk", 500)
     assert imap.select("Bulk", readonly=True)[1] == [b"500"]
