@@ -1,0 +1,134 @@
+/* settings_print.c - the table as help, as the README's table, and as what is in force. */
+#include "settings.h"
+
+#include <string.h>
+
+#define HELP_COLUMN 30
+#define HELP_WIDTH  96
+
+static void print_origin(const struct settings_origin *origin, const struct setting *row,
+                         const char *config_file, FILE *out)
+{
+    switch (origin->source) {
+    case FROM_DEFAULT: fprintf(out, "default"); break;
+    case FROM_FILE: fprintf(out, "%s line %d", config_file, origin->line); break;
+    case FROM_ENVIRONMENT: fprintf(out, "environment"); break;
+    case FROM_FLAG: fprintf(out, "--%s", row->name); break;
+    }
+}
+
+void settings_print_effective(const struct settings *settings,
+                              const struct settings_origin *origins, const char *config_file,
+                              FILE *out)
+{
+    const char *group = "";
+    struct buf value;
+    buf_init(&value, 1 << 20);
+    for (const struct setting *row = settings_table; row->name; row++) {
+        if (row->group != group)
+            fprintf(out, "%s; %s\n", *group ? "\n" : "", row->group);
+        group = row->group;
+        buf_reset(&value);
+        buf_char(&value, ' ');
+        setting_format(row, settings, &value);
+        fprintf(out, "%s =%s ; ", row->name, value.length > 1 ? value.data : "");
+        print_origin(&origins[row - settings_table], row, config_file, out);
+        fputc('\n', out);
+    }
+    buf_wipe(&value);
+}
+
+/* Help text has `code` marks for the README; a terminal wants none. */
+static void append_plain(struct buf *out, const char *text)
+{
+    for (; *text; text++)
+        if (*text != '`')
+            buf_char(out, *text);
+}
+
+static void print_wrapped(const char *text, FILE *out)
+{
+    int column = HELP_COLUMN;
+    while (*text) {
+        int word = (int)strcspn(text, " ");
+        if (column + word > HELP_WIDTH) {
+            fprintf(out, "\n%*s", HELP_COLUMN, "");
+            column = HELP_COLUMN;
+        }
+        fprintf(out, "%.*s", word, text);
+        column += word;
+        text += word;
+        if (*text) {
+            fputc(' ', out);
+            column++;
+            text++;
+        }
+    }
+    fputc('\n', out);
+}
+
+static void print_flag_name(const struct setting *row, FILE *out)
+{
+    struct buf name;
+    buf_init(&name, 200);
+    buf_printf(&name, "  --%s=", row->name);
+    for (char *at = name.data; *at; at++)
+        if (*at == '_')
+            *at = '-';
+    setting_bounds(row, &name);
+    if (name.length + 1 < HELP_COLUMN)
+        fprintf(out, "%-*s", HELP_COLUMN, name.data);
+    else
+        fprintf(out, "%s\n%*s", name.data, HELP_COLUMN, "");
+    buf_clear(&name);
+}
+
+void settings_print_help(FILE *out)
+{
+    const char *group = "";
+    struct buf help;
+    buf_init(&help, 4096);
+    for (const struct setting *row = settings_table; row->name; row++) {
+        if (row->group != group)
+            fprintf(out, "\n%s:\n", row->group);
+        group = row->group;
+        print_flag_name(row, out);
+        buf_reset(&help);
+        append_plain(&help, row->help);
+        if (row->default_note || *row->default_text) {
+            buf_text(&help, " [");
+            append_plain(&help, row->default_text ? row->default_text : row->default_note);
+            buf_char(&help, ']');
+        }
+        print_wrapped(help.data, out);
+    }
+    buf_clear(&help);
+}
+
+void settings_print_markdown(FILE *out)
+{
+    const char *group = "";
+    struct buf bounds;
+    buf_init(&bounds, 200);
+    fprintf(out, "| setting | default | values | what it is |\n|---|---|---|---|\n");
+    for (const struct setting *row = settings_table; row->name; row++) {
+        if (row->group != group)
+            fprintf(out, "| **%s** | | | |\n", row->group);
+        group = row->group;
+        fprintf(out, "| `%s` | ", row->name);
+        if (row->default_note)
+            fprintf(out, "%s", row->default_note);
+        else if (*row->default_text)
+            fprintf(out, "`%s`", row->default_text);
+        buf_reset(&bounds);
+        setting_bounds(row, &bounds);
+        fprintf(out, " | ");
+        for (const char *at = bounds.data; *at; at++)
+            if (*at == '|')
+                fprintf(out, ", ");
+            else
+                fputc(*at, out);
+        fprintf(out, " | %s%s |\n", row->help, row->secret ? " *Secret.*" : "");
+    }
+    buf_clear(&bounds);
+}
