@@ -1,0 +1,66 @@
+/* decode_header.c - a header section as a list of names and decoded values. */
+#include "decode_private.h"
+#include "text.h"
+
+#include <string.h>
+
+#define SECTION_MOST_BYTES (1024u * 1024u)
+#define HEADERS_MOST       10000u
+#define NAME_MOST_BYTES    256u
+
+/* The end of the line that begins at `at`: behind its LF (or CR, where a mailer wrote only that).
+ */
+static const char *line_end(const char *at, const char *end)
+{
+    const char *feed = memchr(at, '\n', (size_t)(end - at));
+    return feed ? feed + 1 : end;
+}
+
+/* RFC 5322 3.6.8: printable ASCII but the colon. Blanks before the colon are obsolete, not wrong.
+ */
+static size_t name_length(const char *at, size_t length, size_t *colon)
+{
+    size_t name = 0;
+    while (name < length && at[name] > ' ' && at[name] < 0x7f && at[name] != ':')
+        name++;
+    *colon = name;
+    while (*colon < length && (at[*colon] == ' ' || at[*colon] == '\t'))
+        (*colon)++;
+    bool good = name > 0 && name <= NAME_MOST_BYTES && *colon < length && at[*colon] == ':';
+    return good ? name : 0;
+}
+
+static enum err tell(struct header_sink *sink, const char *field, size_t length, uint32_t *told)
+{
+    struct arena arena;
+    size_t colon;
+    size_t name = name_length(field, length, &colon);
+    if (name == 0)
+        return OK;
+    arena_init(&arena);
+    const char *value = decode_text(&arena, field + colon + 1, length - colon - 1);
+    enum err err = sink->header(sink, arena_strndup(&arena, field, name), value);
+    arena_clear(&arena);
+    (*told)++;
+    return err;
+}
+
+enum err decode_headers(struct arena *arena, const char *raw, size_t length,
+                        struct header_sink *sink)
+{
+    const char *end = raw + (length < SECTION_MOST_BYTES ? length : SECTION_MOST_BYTES), *at = raw;
+    uint32_t told = 0;
+    (void)arena; /* what is told lives only while it is told */
+    while (at < end && told < HEADERS_MOST) {
+        const char *next = line_end(at, end);
+        if (*at == '\n' || (*at == '\r' && at + 1 < end && at[1] == '\n'))
+            break;
+        while (next < end && (*next == ' ' || *next == '\t'))
+            next = line_end(next, end);
+        enum err err = tell(sink, at, (size_t)(next - at), &told);
+        if (err)
+            return err;
+        at = next;
+    }
+    return OK;
+}
