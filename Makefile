@@ -4,9 +4,16 @@
 # include against the arrows is "no such file".
 
 MODE ?= release
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 PYTHON ?= /usr/bin/python3
 BUILD := build/$(MODE)
+
+# All cores, unless -j was given or a make above hands out the jobs.
+ifeq ($(filter -j% --jobserver%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
 
 # layer: what it may include from
 base_sees    := base
@@ -16,7 +23,7 @@ mail_sees    := mail net base
 store_sees   := store base
 session_sees := session store mail base
 api_sees     := api session store mail net http base
-main_sees    := $(api_sees) settings
+main_sees    := $(api_sees)
 LAYERS := base http net mail store session api main
 
 base_dir := server/base
@@ -38,6 +45,8 @@ mail_libs    := -letpan $(shell $(PKG) --libs gmime-3.0 2>/dev/null)
 store_libs   := -lsqlite3
 api_libs     := -ljansson
 main_libs    := -linih
+# What one layer alone is compiled with. The API description is put into the program (.incbin).
+api_flags    := -DPOSTERN_OPENAPI='"openapi.yaml"'
 LIBS = $(sort $(foreach l,$(LAYERS),$($(l)_libs)))
 
 VERSION := 0.1.0
@@ -66,15 +75,23 @@ LDFLAGS := $($(MODE)_link)
 .PHONY: build
 build: $(BUILD)/postern
 
+# Objects depend on this file, which changes when the compiler or its flags do.
+FLAGS_TEXT := $(CC) $(CFLAGS) $(api_flags) / $(LDFLAGS) $(LIBS)
+$(BUILD)/flags: ALWAYS
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(FLAGS_TEXT))' | cmp -s - $@ || \
+	    printf '%s\n' '$(subst ','\'',$(FLAGS_TEXT))' > $@
+.PHONY: ALWAYS
+
 # ---- one rule set a layer ----
 define layer_rules
 $(1)_src  := $$(sort $$(wildcard $$($(1)_dir)/*.c))
 $(1)_obj  := $$(patsubst %.c,$(BUILD)/obj/%.o,$$($(1)_src))
 $(1)_inc  := -iquote $$($(1)_dir) $$(foreach s,$$($(1)_sees),-iquote include/$$(s))
 $(1)_cc   := $$(if $$($(1)_pkg),$$(shell $(PKG) --cflags $$($(1)_pkg) 2>/dev/null | sed 's/-I/-isystem /g'))
-$$($(1)_obj): $(BUILD)/obj/%.o: %.c
+$$($(1)_obj): $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS) $$($(1)_inc) $$($(1)_cc) -MMD -MP -c $$< -o $$@
+	$$(CC) $$(CFLAGS) $$($(1)_flags) $$($(1)_inc) $$($(1)_cc) -MMD -MP -c $$< -o $$@
 $(BUILD)/lib/$(1).a: $$($(1)_obj)
 	@mkdir -p $$(@D)
 	@rm -f $$@
@@ -83,24 +100,118 @@ $(BUILD)/lib/$(1).a: $$($(1)_obj)
 endef
 $(foreach l,$(LAYERS),$(eval $(call layer_rules,$(l))))
 
+$(foreach l,$(LAYERS),$(eval SOURCES += $($(l)_src)))
+# Files that put the API description into the program are made anew when it changes.
+$(foreach f,$(shell grep -l POSTERN_OPENAPI $(api_src) /dev/null),$(BUILD)/obj/$(f:.c=.o)): openapi.yaml
+
 # Link order: the top first.
 LIB_ORDER := main api session store mail net http base
 $(BUILD)/postern: $(foreach l,$(LIB_ORDER),$(BUILD)/lib/$(l).a)
-	$(CC) $(LDFLAGS) -Wl,--start-group -Wl,--whole-archive $(BUILD)/lib/main.a -Wl,--no-whole-archive \
-	    $(filter-out %/main.a,$^) -Wl,--end-group $(LIBS) -o $@
+	$(CC) $(LDFLAGS) -Wl,--start-group $^ -Wl,--end-group $(LIBS) -o $@
 
 # ---- unit tests: tests/unit/<layer>/<name>.c, one program each, seeing what the layer sees ----
+# Session tests run on the contract's in-memory backend.
+MEMORY_BACKEND := $(wildcard tests/contract/memory_backend.c)
+session_unit_extra := $(MEMORY_BACKEND)
+UNIT_LAYERS := base http net mail store session api main
 define unit_rules
 $(1)_unit_src := $$(sort $$(wildcard tests/unit/$(1)/*.c))
 $(1)_unit_bin := $$(patsubst tests/unit/%.c,$(BUILD)/unit/%,$$($(1)_unit_src))
-$$($(1)_unit_bin): $(BUILD)/unit/%: tests/unit/%.c $$(foreach s,$$(filter-out main settings,$$($(1)_sees)),$(BUILD)/lib/$$(s).a)
+$$($(1)_unit_bin): $(BUILD)/unit/%: tests/unit/%.c $$($(1)_unit_extra) $(BUILD)/flags \
+    $(foreach s,$(sort $(1) $($(1)_sees)),$(BUILD)/lib/$(s).a)
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS) -Wno-missing-prototypes $$($(1)_inc) $$($(1)_cc) -iquote tests/unit -MMD -MP $$(LDFLAGS) $$< \
+	$$(CC) $$(CFLAGS) -Wno-missing-prototypes $$($(1)_flags) $$($(1)_inc) $$($(1)_cc) -iquote tests/unit \
+	    -iquote tests/contract -MMD -MP -MF $$@.d $$(LDFLAGS) $$(filter %.c,$$^) \
 	    -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group -lcmocka $$(LIBS) -o $$@
 -include $$($(1)_unit_bin:=.d)
+UNIT_BIN += $$($(1)_unit_bin)
 .PHONY: unit-$(1)
 unit-$(1): $$($(1)_unit_bin)
 	@$(PYTHON) tests/run_unit.py $$($(1)_unit_bin)
 endef
-UNIT_LAYERS := base http net mail store session api
 $(foreach l,$(UNIT_LAYERS),$(eval $(call unit_rules,$(l))))
+.PHONY: unit
+unit: $(UNIT_BIN)
+	@$(PYTHON) tests/run_unit.py $(UNIT_BIN)
+
+# ---- contract: one suite, every backend ----
+CONTRACT := $(BUILD)/contract
+$(CONTRACT): $(wildcard tests/contract/*.c) $(BUILD)/flags $(BUILD)/lib/mail.a $(BUILD)/lib/net.a $(BUILD)/lib/base.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -Wno-missing-prototypes -iquote tests/contract -iquote include/mail -iquote include/base \
+	    -iquote include/net -MMD -MP -MF $@.d $(LDFLAGS) $(filter %.c,$^) \
+	    -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS) -o $@
+-include $(CONTRACT).d
+.PHONY: contract
+contract: $(CONTRACT)
+	@$(PYTHON) tests/contract/run.py $(CONTRACT)
+
+# ---- lint: what a machine can judge; stamps, so that only what changed is judged again ----
+LINT := build/lint
+HEADERS := $(sort $(wildcard include/*/*.h server/*.h server/*/*.h api/*.h))
+define lint_rules
+$$(patsubst %.c,$(LINT)/clang/%.ok,$$($(1)_src)): $(LINT)/clang/%.ok: %.c $(HEADERS)
+	@mkdir -p $$(@D)
+	@clang $(COMMON) $$($(1)_flags) $$($(1)_inc) $$($(1)_cc) -fsyntax-only $$<
+	@touch $$@
+$$(patsubst %.c,$(LINT)/tidy/%.ok,$$($(1)_src)): $(LINT)/tidy/%.ok: %.c $(HEADERS) .clang-tidy
+	@mkdir -p $$(@D)
+	@clang-tidy --quiet --warnings-as-errors='*' $$< -- $(COMMON) $$($(1)_flags) $$($(1)_inc) $$($(1)_cc) 2>$$@.log \
+	    || { cat $$@.log; exit 1; }
+	@touch $$@
+$$(patsubst %.h,$(LINT)/header/%.ok,$$(wildcard include/$(1)/*.h)): $(LINT)/header/%.ok: %.h $(HEADERS)
+	@mkdir -p $$(@D)
+	@$(CC) $(filter-out -g,$(COMMON)) $$($(1)_inc) -fsyntax-only -x c $$<
+	@touch $$@
+endef
+$(foreach l,$(LAYERS),$(eval $(call lint_rules,$(l))))
+.PHONY: lint lint-clang lint-tidy lint-headers
+lint-clang: $(SOURCES:%.c=$(LINT)/clang/%.ok)
+lint-tidy: $(SOURCES:%.c=$(LINT)/tidy/%.ok)
+lint-headers: $(patsubst %.h,$(LINT)/header/%.ok,$(wildcard include/*/*.h))
+lint:
+	@tests/checks/deps.sh test
+	@env -u MAKEFLAGS -u MFLAGS CC=$(CC) $(PYTHON) tests/checks/run.py
+
+# ---- what people type; each installs by itself what it needs and the machine lacks ----
+PLAIN := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL
+PYTEST := $(PYTHON) -m pytest -q -p no:cacheprovider
+.PHONY: run test e2e tsan bench deps format clean install help
+run:
+	@tests/checks/deps.sh run
+	@$(PLAIN) $(MAKE) --no-print-directory -s MODE=release CC=$(CC) build
+	@exec $(PYTHON) tests/demo/demo.py --server build/release/postern --dir build/demo
+test:
+	@tests/checks/deps.sh test
+	@$(PLAIN) CC=$(CC) $(PYTHON) tests/run_all.py test
+tsan:
+	@tests/checks/deps.sh test
+	@$(PLAIN) CC=$(CC) $(PYTHON) tests/run_all.py tsan
+# The end-to-end tests alone: make e2e ARGS='-k folders'
+e2e:
+	@tests/checks/deps.sh test
+	@$(PLAIN) $(MAKE) --no-print-directory -s MODE=asan CC=$(CC) build
+	@$(PYTEST) tests/e2e $(ARGS)
+bench:
+	@tests/checks/deps.sh run
+	@$(PLAIN) $(MAKE) --no-print-directory -s MODE=release CC=$(CC) build
+	@$(PYTHON) tests/bench/bench.py --server build/release/postern $(ARGS)
+deps:
+	@tests/checks/deps.sh test
+format:
+	clang-format -i $(wildcard api/*.[ch] include/*/*.h server/*.[ch] server/*/*.[ch] tests/unit/*/*.[ch] tests/contract/*.[ch])
+clean:
+	rm -rf build
+PREFIX ?= /usr/local
+install: $(BUILD)/postern
+	install -D -m 755 $(BUILD)/postern $(DESTDIR)$(PREFIX)/bin/postern
+	install -D -m 644 docker/postern.service $(DESTDIR)$(PREFIX)/lib/systemd/system/postern.service
+help:
+	@echo 'make          build/$(MODE)/postern        (MODE=release|debug|asan|tsan, CC=gcc|clang)'
+	@echo 'make run      postern before a private mail server with sample mail, at 127.0.0.1:8025'
+	@echo 'make test     lint, unit, contract and end-to-end tests under ASan and UBSan'
+	@echo 'make tsan     the concurrency tests under ThreadSanitizer'
+	@echo 'make bench    speed and memory against the private mail server'
+	@echo 'make lint     the checks alone        make unit-LAYER MODE=asan   one layer'"'"'s unit tests'
+	@echo 'make contract one suite, every backend  make e2e ARGS="-k NAME"   end-to-end tests alone'
+	@echo 'make deps     install what Debian lacks   make format   make clean   make install PREFIX=...'
