@@ -185,7 +185,9 @@ struct backend_ops {
     enum err (*sync)(struct backend *, struct call *, const struct folder_known *,
                      uint32_t first_page, struct change_sink *);
     /* The `count` newest messages below known->floor, newest first by uid, through sink->message
-     * only (sink->folder comes first). *floor: the floor after that; 1 when all are told. */
+     * only (sink->folder comes first). *floor: the floor after that; 1 when all are told. Begins by
+     * making the view current (NOOP, pipelined), as fetch_one does: what it tells is never older
+     * than the call; news it learns that way stay pending for the next sync. */
     enum err (*fetch_older)(struct backend *, struct call *, const struct folder_known *,
                             uint32_t count, struct change_sink *, uint32_t *floor);
     /* One message anew, whole record; ERR_GONE when it does not exist any more. */
@@ -215,6 +217,7 @@ struct backend_ops {
 struct backend {
     const struct backend_ops *ops;
     enum backend_protocol protocol;
+    bool dead;            /* set by the wrappers below: the last call ended the connection */
     const char *selected; /* remote name of the folder selected now, or NULL: for affinity */
 };
 
@@ -255,6 +258,11 @@ enum err backend_change_flags(struct backend *backend, struct call *call,
                               const struct flag_change *change, struct change_sink *sink);
 enum err backend_quota(struct backend *backend, struct call *call, struct quota_resource **out,
                        uint32_t *count);
+
+/* Before any traffic: is the host's name well formed (ERR_INVALID at /host), and may it be
+ * connected to (ERR_HOST_NOT_ALLOWED)? */
+enum err backend_check_host(const struct backend_world *world, const char *host, uint16_t port,
+                            struct fault *fault);
 
 /* Strings that reach a mail server: ERR_INVALID at `pointer` for CR, LF, NUL and over-long ones. */
 enum err backend_check_username(const char *text, const char *pointer, struct fault *fault);

@@ -42,6 +42,7 @@ struct task {
     /* ---- the session layer's ---- */
     struct task *next, *previous;
     int state;
+    bool admitted; /* goes on although new tasks are refused */
     bool cancelled;
     int64_t submitted_us;
     struct connection *connection;

@@ -29,8 +29,7 @@ struct folder_row {
 };
 
 /* The whole listing replaces the known one: new folders appear, missing ones go (with their
- * messages, journaled). A folder keeps its id while its remote name stays, and through
- * mirror_rename_folder. */
+ * messages, journaled). A folder keeps its id while its remote name stays. */
 enum err mirror_put_folders(struct mirror *mirror, struct call *call,
                             const struct folder_listing *listings, uint32_t count);
 /* Sorted: inbox, then roles in their order, then by path. *listed_ms: when (wall clock), 0: never.
@@ -58,6 +57,10 @@ struct mirror_sync_state {
 
 enum err mirror_sync_begin(struct mirror *mirror, struct call *call, int64_t folder,
                            struct mirror_sync **out);
+/* The same, but nothing touches the database before the commit, whatever is given: for a batch that
+ * is gathered without the caller's lock, and messages only. */
+enum err mirror_sync_begin_held(struct mirror *mirror, struct call *call, int64_t folder,
+                                struct mirror_sync **out);
 /* Forget the folder's messages (new validity): journaled as deleted, generation changes. */
 enum err mirror_sync_reset(struct mirror_sync *sync, uint32_t validity);
 enum err mirror_sync_message(struct mirror_sync *sync,

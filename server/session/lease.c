@@ -1,0 +1,173 @@
+/* lease.c - a connection in the hands of a worker: opened when first needed, given back, or closed
+ * when it is of no more use. */
+#include "internal.h"
+
+#include "log.h"
+
+#include <stdlib.h>
+
+/* What a failed sign-in or connect tells about the seat and the host. */
+static void open_failed_locked(struct seat *seat, const struct fault *fault)
+{
+    struct sessions *sessions = seat_sessions(seat);
+    struct host *host = seat->account->host;
+    switch (fault->code) {
+    case ERR_LOGIN:
+        if (!seat->login_failed)
+            seat_refused_locked(seat, fault);
+        break;
+    case ERR_UNREACHABLE:
+    case ERR_TIMEOUT:
+        host_failed_locked(sessions, host, fault);
+        seat->state = ACCOUNT_UNREACHABLE;
+        seat->last_error = *fault;
+        break;
+    case ERR_BUSY: host_said_too_many_locked(host); break;
+    case ERR_CANCELLED: break;
+    default:
+        seat->last_error = *fault;
+        if (!seat->verified)
+            seat->state = ACCOUNT_UNREACHABLE;
+    }
+}
+
+/* May it be tried at all? */
+static enum err open_allowed_locked(struct seat *seat, struct fault *fault)
+{
+    if (seat->login_failed) {
+        *fault = seat->last_error;
+        return fault->code;
+    }
+    if (seat->removed || seat->session->ended)
+        return fault_set(fault, ERR_UNAUTHORIZED, "the session has ended");
+    if (host_is_down_locked(seat->account->host, fault))
+        return fault->code;
+    return OK;
+}
+
+static enum err connect_backend(struct task *task, struct backend **out)
+{
+    struct seat *seat = task->seat;
+    struct sessions *sessions = seat_sessions(seat);
+    struct backend_target target = {
+        .world = sessions->config.world,
+        .protocol = seat->protocol,
+        .security = seat->security,
+        .host = seat->host,
+        .port = seat->port,
+        .username = seat->username,
+        .password = seat->password.data ? &seat->password : NULL,
+        .access_token = seat->access_token.data ? &seat->access_token : NULL,
+    };
+    int64_t began_us = clock_now_us(), deadline_ms = task->call.deadline_ms;
+    int64_t connect_by_ms = clock_now_ms() + sessions->config.connect_timeout_ms;
+    if (connect_by_ms < deadline_ms)
+        task->call.deadline_ms = connect_by_ms;
+    enum err err = backend_open(sessions->config.ops[seat->protocol], &target, &task->call,
+                                &task->connection->cancelled, out);
+    task->call.deadline_ms = deadline_ms;
+    task->call.connect_us += clock_now_us() - began_us;
+    return err;
+}
+
+enum err lease_open(struct task *task)
+{
+    struct connection *connection = task->connection;
+    struct seat *seat = task->seat;
+    struct sessions *sessions = seat_sessions(seat);
+    struct backend *backend = NULL;
+    if (connection->backend)
+        return OK;
+    sessions_lock(sessions);
+    enum err err = open_allowed_locked(seat, &task->call.fault);
+    sessions_unlock(sessions);
+    if (err)
+        return err;
+    err = connect_backend(task, &backend);
+    sessions_lock(sessions);
+    if (err) {
+        open_failed_locked(seat, &task->call.fault);
+    } else {
+        connection->backend = backend;
+        connection->used = false;
+        connection->folder = 0;
+        host_answered_locked(seat->account->host);
+        seat_accepted_locked(seat, backend);
+    }
+    sessions_unlock(sessions);
+    return err;
+}
+
+enum err lease_renew(struct task *task)
+{
+    struct connection *connection = task->connection;
+    struct sessions *sessions = seat_sessions(task->seat);
+    sessions_lock(sessions);
+    struct backend *dead = connection->backend;
+    connection->backend = NULL;
+    sessions_unlock(sessions);
+    task->backend = NULL;
+    if (dead)
+        backend_close(&dead);
+    fault_clear(&task->call.fault);
+    enum err err = lease_open(task);
+    task->backend = connection->backend;
+    return err;
+}
+
+bool lease_was_used(const struct task *task)
+{
+    return task->connection->used;
+}
+
+/* The server's refusal of one more connection is no reason to fail when the seat has another: the
+ * task waits for that one. */
+bool lease_retreat(struct task *task)
+{
+    struct seat *seat = task->seat;
+    struct sessions *sessions = seat_sessions(seat);
+    struct connection *connection = task->connection;
+    bool waits = false;
+    sessions_lock(sessions);
+    enum pool_class pool_class = connection->pool_class;
+    if (task->call.fault.code == ERR_BUSY && seat->counts[pool_class] > 1 && !task->cancelled) {
+        seat->limits[pool_class] = seat->counts[pool_class] - 1;
+        fault_clear(&task->call.fault);
+        worker_take_held();
+        sessions->leased--;
+        connection->task = NULL;
+        task->connection = NULL;
+        pool_bury_locked(connection);
+        pool_queue_locked(task);
+        session_drop_locked(seat->session); /* the lease's; the task's owner has another */
+        waits = true;
+    }
+    sessions_unlock(sessions);
+    return waits;
+}
+
+void lease_release(void)
+{
+    struct connection *connection = worker_take_held();
+    if (!connection)
+        return;
+    struct seat *seat = connection->seat;
+    struct sessions *sessions = seat_sessions(seat);
+    struct host *host = seat->account->host;
+    sessions_lock(sessions);
+    sessions->leased--;
+    connection->task = NULL;
+    connection->used = true;
+    connection->idle_since_ms = clock_now_ms();
+    bool useless = !connection->backend || connection->backend->dead || connection->cancelled ||
+                   seat->login_failed || seat->removed || seat->session->ended ||
+                   sessions->stopping;
+    if (useless)
+        pool_bury_locked(connection);
+    else
+        keeper_watch_locked(sessions, connection);
+    pool_schedule_locked(seat);
+    pool_schedule_host_locked(sessions, host);
+    session_drop_locked(seat->session);
+    sessions_unlock(sessions);
+}

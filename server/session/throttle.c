@@ -1,0 +1,57 @@
+/* throttle.c - sign-in failures counted by who tried what from where.
+ *
+ * Keyed by client address and account together: guessing at one mailbox is slowed for the one who
+ * guesses, and its owner elsewhere is not locked out. Rows are few and swept by the keeper. */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ROWS_MAX 10000
+
+static struct throttle_row *throttle_find(struct sessions *sessions, const char *key)
+{
+    struct throttle_row *row;
+    HASH_FIND_STR(sessions->throttle, key, row);
+    if (row && clock_now_ms() - row->since_ms >= sessions->config.signin_window_ms)
+        row->failures = 0;
+    return row;
+}
+
+enum err throttle_check_locked(struct sessions *sessions, const char *key, struct fault *fault)
+{
+    struct throttle_row *row = key ? throttle_find(sessions, key) : NULL;
+    if (!row || row->failures < sessions->config.signin_failures_max)
+        return OK;
+    int64_t left_ms = row->since_ms + sessions->config.signin_window_ms - clock_now_ms();
+    fault->retry_after_s = (int)(left_ms / 1000) + 1;
+    return fault_set(fault, ERR_THROTTLED, "too many failed sign-ins; try again later");
+}
+
+void throttle_failed_locked(struct sessions *sessions, const char *key)
+{
+    if (!key)
+        return;
+    struct throttle_row *row = throttle_find(sessions, key);
+    if (!row) {
+        if (HASH_COUNT(sessions->throttle) >= ROWS_MAX)
+            throttle_sweep_locked(sessions, clock_now_ms(), true);
+        row = xalloc(sizeof *row);
+        row->key = xstrdup(key);
+        HASH_ADD_KEYPTR(hh, sessions->throttle, row->key, strlen(row->key), row);
+    }
+    if (row->failures++ == 0)
+        row->since_ms = clock_now_ms();
+}
+
+void throttle_sweep_locked(struct sessions *sessions, int64_t now_ms, bool all)
+{
+    struct throttle_row *row, *next;
+    HASH_ITER (hh, sessions->throttle, row, next) {
+        if (!all && now_ms - row->since_ms < sessions->config.signin_window_ms)
+            continue;
+        HASH_DEL(sessions->throttle, row);
+        free(row->key);
+        free(row);
+    }
+}
