@@ -2,6 +2,7 @@
 #include "cli.h"
 #include "api.h"
 #include "arena.h"
+#include "health.h"
 #include "serve.h"
 
 #include <errno.h>
@@ -16,6 +17,7 @@ enum action {
     ACTION_NONE,
     ACTION_SERVE,
     ACTION_CHECK,
+    ACTION_HEALTH,
     ACTION_HELP,
     ACTION_VERSION,
     ACTION_ROUTES,
@@ -31,6 +33,7 @@ struct action_row {
 static const struct action_row actions[] = {
     {"serve", ACTION_SERVE, "run the server until SIGTERM or Ctrl-C"},
     {"--check-config", ACTION_CHECK, "print the settings in force and where each comes from"},
+    {"--health", ACTION_HEALTH, "ask the running server whether it is ready; exit 0 when so"},
     {"--help", ACTION_HELP, "this text"},
     {"--version", ACTION_VERSION, "print the version"},
     {"--routes", ACTION_ROUTES, "print every route: method, path, operationId"},
@@ -51,13 +54,14 @@ static void print_usage(FILE *out)
     fprintf(out, "postern %s: every mailbox behind one JSON door\n\nUsage:\n", POSTERN_VERSION);
     for (size_t i = 0; i < ACTIONS; i++)
         fprintf(out, "  postern %-22s %s\n", actions[i].word, actions[i].help);
-    fprintf(out,
-            "\n`serve` and `--check-config` take settings: --name=value or --name value.\n"
-            "A setting may also stand in the INI file (--config=FILE, else %s\n"
-            "when it exists) as name = value, or in the environment as POSTERN_NAME, or as\n"
-            "POSTERN_NAME_FILE with the name of a file that holds it. Flags win over the\n"
-            "environment, the environment over the file.\n",
-            DEFAULT_CONFIG_FILE);
+    fprintf(
+        out,
+        "\n`serve`, `--check-config` and `--health` take settings: --name=value or --name value.\n"
+        "A setting may also stand in the INI file (--config=FILE, else %s\n"
+        "when it exists) as name = value, or in the environment as POSTERN_NAME, or as\n"
+        "POSTERN_NAME_FILE with the name of a file that holds it. Flags win over the\n"
+        "environment, the environment over the file.\n",
+        DEFAULT_CONFIG_FILE);
 }
 
 static void print_help(void)
@@ -154,6 +158,8 @@ static int with_settings(struct command_line *line)
         code = EXIT_USAGE;
     } else if (line->action == ACTION_SERVE) {
         code = serve(&settings);
+    } else if (line->action == ACTION_HEALTH) {
+        code = health_ask(&settings);
     }
     settings_clear(&settings);
     free(origins);
@@ -163,7 +169,7 @@ static int with_settings(struct command_line *line)
 static int without_settings(const struct command_line *line)
 {
     if (line->flag_count)
-        fprintf(stderr, "postern: --%.*s: says nothing without `serve` or `--check-config`\n",
+        fprintf(stderr, "postern: --%.*s: says nothing without `serve`\n",
                 (int)line->flags[0].name_length, line->flags[0].name);
     else if (line->mistakes.count)
         fprintf(stderr, "postern:\n%s", line->mistakes.lines.data);
@@ -178,7 +184,8 @@ static int without_settings(const struct command_line *line)
     case ACTION_MARKDOWN: settings_print_markdown(stdout); break;
     case ACTION_NONE:
     case ACTION_SERVE:
-    case ACTION_CHECK: break;
+    case ACTION_CHECK:
+    case ACTION_HEALTH: break;
     }
     return 0;
 }
@@ -188,7 +195,7 @@ int cli_main(int argc, char **argv)
     struct command_line line = {.action = ACTION_NONE};
     int code;
     read_arguments(&line, argc, argv);
-    if (line.action == ACTION_SERVE || line.action == ACTION_CHECK)
+    if (line.action == ACTION_SERVE || line.action == ACTION_CHECK || line.action == ACTION_HEALTH)
         code = with_settings(&line);
     else
         code = without_settings(&line);

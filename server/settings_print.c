@@ -49,38 +49,53 @@ static void append_plain(struct buf *out, const char *text)
 static void print_wrapped(const char *text, FILE *out)
 {
     int column = HELP_COLUMN;
-    while (*text) {
-        int word = (int)strcspn(text, " ");
-        if (column + word > HELP_WIDTH) {
+    for (size_t word = strcspn(text, " "); word; word = strcspn(text, " ")) {
+        bool fits = column + (int)word < HELP_WIDTH;
+        if (column > HELP_COLUMN && !fits) {
             fprintf(out, "\n%*s", HELP_COLUMN, "");
             column = HELP_COLUMN;
         }
-        fprintf(out, "%.*s", word, text);
-        column += word;
+        column += fprintf(out, "%s%.*s", column > HELP_COLUMN ? " " : "", (int)word, text);
         text += word;
-        if (*text) {
-            fputc(' ', out);
-            column++;
-            text++;
-        }
+        text += strspn(text, " ");
     }
     fputc('\n', out);
 }
 
 static void print_flag_name(const struct setting *row, FILE *out)
 {
+    static const char *const values[] = {
+        [SETTING_TEXT] = "TEXT",     [SETTING_CHOICE] = "WORD", [SETTING_COUNT] = "N",
+        [SETTING_DURATION] = "TIME", [SETTING_SIZE] = "SIZE",   [SETTING_SERVER] = "URL",
+    };
     struct buf name;
     buf_init(&name, 200);
     buf_printf(&name, "  --%s=", row->name);
     for (char *at = name.data; *at; at++)
         if (*at == '_')
             *at = '-';
-    setting_bounds(row, &name);
+    buf_text(&name, values[row->type]);
     if (name.length + 1 < HELP_COLUMN)
         fprintf(out, "%-*s", HELP_COLUMN, name.data);
     else
         fprintf(out, "%s\n%*s", name.data, HELP_COLUMN, "");
     buf_clear(&name);
+}
+
+/* Behind the help: " (default; bounds)". */
+static void append_values(const struct setting *row, struct buf *out)
+{
+    bool is_free = row->type == SETTING_TEXT || row->type == SETTING_SERVER;
+    const char *by_default = row->default_text ? row->default_text : row->default_note;
+    if (is_free && !*by_default)
+        return;
+    buf_text(out, " [");
+    append_plain(out, by_default);
+    if (!is_free) {
+        buf_text(out, "; ");
+        setting_bounds(row, out);
+    }
+    buf_char(out, ']');
 }
 
 void settings_print_help(FILE *out)
@@ -95,11 +110,7 @@ void settings_print_help(FILE *out)
         print_flag_name(row, out);
         buf_reset(&help);
         append_plain(&help, row->help);
-        if (row->default_note || *row->default_text) {
-            buf_text(&help, " [");
-            append_plain(&help, row->default_text ? row->default_text : row->default_note);
-            buf_char(&help, ']');
-        }
+        append_values(row, &help);
         print_wrapped(help.data, out);
     }
     buf_clear(&help);

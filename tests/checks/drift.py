@@ -1,0 +1,69 @@
+"""Routes, openapi.yaml, the README's settings table and --help: all say the same, or this fails.
+
+Usage: drift.py POSTERN
+"""
+
+import difflib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+TOP = Path(__file__).resolve().parents[2]
+METHODS = ("get", "put", "post", "patch", "delete")
+MARK_BEGIN, MARK_END = "<!-- settings -->", "<!-- /settings -->"
+
+
+def main(program):
+    problems = [*routes_against_openapi(program), *settings_against_readme(program), *settings_against_help(program)]
+    print("\n".join(problems), end="\n" if problems else "")
+    return 1 if problems else 0
+
+
+def ask(program, flag):
+    return subprocess.run([program, flag], capture_output=True, text=True, check=True, timeout=30).stdout
+
+
+def routes_against_openapi(program):
+    routes = {}
+    for line in ask(program, "--routes").splitlines():
+        method, template, operation = line.split()
+        routes[method.lower(), template] = operation
+    described = {}
+    for template, item in yaml.safe_load((TOP / "openapi.yaml").read_text())["paths"].items():
+        for method in METHODS:
+            if method in item:
+                described[method, template] = item[method].get("operationId")
+    for key in sorted(routes.keys() | described.keys()):
+        where = f"{key[0].upper()} {key[1]}"
+        if key not in described:
+            yield f"{where}: is a route, but not in openapi.yaml"
+        elif key not in routes:
+            yield f"{where}: is in openapi.yaml, but no route"
+        elif routes[key] != described[key]:
+            yield f"{where}: operationId is {described[key]} in openapi.yaml, {routes[key]} in the routes"
+
+
+def settings_against_readme(program):
+    readme = TOP / "README.md"
+    text = readme.read_text() if readme.exists() else ""
+    if text.count(MARK_BEGIN) != 1 or text.count(MARK_END) != 1:
+        yield f"README.md: wants the settings table once, between {MARK_BEGIN} and {MARK_END}"
+        return
+    said = text.split(MARK_BEGIN)[1].split(MARK_END)[0].strip().splitlines()
+    wanted = ask(program, "--settings-markdown").strip().splitlines()
+    for line in difflib.unified_diff(said, wanted, "README.md", "postern --settings-markdown", n=0, lineterm=""):
+        yield line
+
+
+def settings_against_help(program):
+    shown = ask(program, "--help")
+    for name in re.findall(r"^\| `(\w+)`", ask(program, "--settings-markdown"), re.M):
+        if f"  --{name.replace('_', '-')}=" not in shown:
+            yield f"--help does not mention {name}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
