@@ -6,6 +6,8 @@
 #include "decode_private.h"
 #include "text.h"
 
+#include <gmime/gmime.h>
+
 #include <string.h>
 
 #define ADDRESSES_MOST     5000u
@@ -93,7 +95,7 @@ static char *prepare_long(struct arena *arena, const char *raw, size_t length)
             const char *comma = memrchr(raw, ',', HEADER_MOST_BYTES);
             take = comma ? (size_t)(comma - raw) + 1 : HEADER_MOST_BYTES;
         }
-        buf_text(&text, header_prepare(arena, raw, take));
+        buf_text(&text, words_decode(arena, header_prepare(arena, raw, take), WORDS_AS_WORDS));
         buf_char(&text, ' ');
         raw += take;
         length -= take;
@@ -115,7 +117,7 @@ void decode_addresses(struct arena *arena, const char *raw, size_t length, struc
     if (kept < length || text[safe])
         *limited |= LIMITED_ADDRESSES;
     text[safe] = '\0';
-    InternetAddressList *list = internet_address_list_parse(header_options(), text);
+    InternetAddressList *list = internet_address_list_parse(NULL, text);
     if (list) {
         flat_walk(&flat, list, NULL);
         g_object_unref(list);

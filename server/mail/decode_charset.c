@@ -19,6 +19,7 @@ struct charset {
     struct sink *next; /* borrowed */
     iconv_t converter; /* NO_ICONV: the watching machine */
     size_t unit;       /* bytes to skip at an invalid one */
+    bool forgets;      /* glibc's UTF-7 has an undefined state behind an invalid byte */
     size_t work_length;
     enum { SEEN_ASCII, SEEN_UTF8, SEEN_OTHER } seen;
     size_t held, wanted; /* of a UTF-8 sequence, in `work` */
@@ -155,12 +156,14 @@ static enum err convert_work(struct charset *self)
         size_t result = iconv(self->converter, &in, &left, &put, &room);
         int why = result == (size_t)-1 ? errno : 0;
         err = charset_emit(self, text, (size_t)(put - text));
-        if (why == E2BIG)
+        if (why == E2BIG && put > text)
             continue;
         bool stuck = why == EINVAL && left == sizeof self->work;
         if (why == 0 || (why == EINVAL && !stuck))
             break;
         size_t skip = left < self->unit ? left : self->unit;
+        if (self->forgets)
+            iconv(self->converter, NULL, NULL, NULL, NULL);
         in += skip;
         left -= skip;
         err = err ? err : charset_emit_code(self, 0xfffd);
@@ -237,6 +240,7 @@ struct sink *decode_charset(struct decode_chain *chain, const char *charset, str
                  : strncmp(from, "UTF-16", 6) == 0 ? 2
                  : strncmp(from, "UTF-32", 6) == 0 ? 4
                                                    : 1;
+    self->forgets = from && strcmp(from, "UTF-7") == 0;
     return &self->sink;
 }
 

@@ -196,11 +196,11 @@ static void read_word(struct date *date, char *word)
         return;
     } else if (isdigit((unsigned char)word[0])) {
         char *dash = strpbrk(word, "-/"); /* "28-Feb-2026" */
-        if (dash && dash[1]) {
+        if (dash)
             *dash = '\0';
-            read_word(date, dash + 1);
-        }
         read_number(date, word);
+        if (dash && dash[1])
+            read_word(date, dash + 1);
     } else if (isalpha((unsigned char)word[0]) && date->month < 0 && read_month(date, word)) {
         char *dash = strpbrk(word, "-/");
         if (dash)

@@ -3,6 +3,7 @@
 #include "decode_private.h"
 #include "text.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -178,11 +179,9 @@ char *decode_file_name(struct arena *arena, const char *name)
     while (put > clean && (put[-1] == ' ' || put[-1] == '.')) /* Windows drops them silently */
         put--;
     *put = '\0';
-    clean += strspn(clean, ". ");                 /* no hidden files, no ".." */
-    if (clean[0] && clean[1] == ':' && !clean[2]) /* a bare drive */
-        return NULL;
-    if (clean[0] && clean[1] == ':')
+    if (clean[0] && clean[1] == ':') /* a drive */
         clean += 2;
+    clean += strspn(clean, ". "); /* no hidden files, no ".." */
     shorten(clean);
     return *clean ? clean : NULL;
 }

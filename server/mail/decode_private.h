@@ -5,8 +5,6 @@
 #include "arena.h"
 #include "decode.h"
 
-#include <gmime/gmime.h>
-
 /* ---- chain ---- */
 /* Zeroed memory that lives as long as the chain; `clear`, when there is one, runs before it goes.
  */
@@ -27,10 +25,13 @@ char *charset_to_utf8(struct arena *arena, const char *charset, const char *data
 
 /* ---- header text ---- */
 #define HEADER_MOST_BYTES (64u * 1024u)
-/* What GMime may be given: no NUL, unfolded, valid UTF-8, encoded words only in charsets of our
- * list. */
+/* No NUL, unfolded, valid UTF-8, at most HEADER_MOST_BYTES of it. */
 char *header_prepare(struct arena *arena, const char *raw, size_t length);
-GMimeParserOptions *header_options(void); /* shared, never changed after the first call */
+/* Decodes the encoded words (RFC 2047) of a prepared value. WORDS_AS_WORDS: neighbours become one
+ * word in UTF-8 and base64 without controls, which is what a parser of structured values may be
+ * given. */
+enum words_form { WORDS_AS_TEXT, WORDS_AS_WORDS };
+const char *words_decode(struct arena *arena, const char *text, enum words_form form);
 
 /* ---- HTML ---- */
 /* Unicode of a named entity without & and ;, or 0. */

@@ -1,34 +1,12 @@
-/* decode_text.c - unstructured header values, and lists of message ids.
- *
- * GMime decodes the encoded words; before that, header_prepare takes away what it should not see.
- */
+/* decode_text.c - unstructured header values, and lists of message ids. */
 #include "decode_private.h"
 #include "text.h"
 
 #include <ctype.h>
-#include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define MESSAGE_IDS_MOST      1000
 #define MESSAGE_ID_MOST_BYTES 998 /* RFC 5322 2.1.1: what fits on a line */
-#define CHARSET_MOST_BYTES    64
-
-static GMimeParserOptions *shared_options;
-
-static void options_make(void)
-{
-    const char *const fallbacks[] = {"utf-8", "CP1252", NULL};
-    shared_options = g_mime_parser_options_new();
-    g_mime_parser_options_set_fallback_charsets(shared_options, (const char **)fallbacks);
-}
-
-GMimeParserOptions *header_options(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, options_make);
-    return shared_options;
-}
 
 /* Unfolds and drops NUL. Line ends become blanks unless one follows (RFC 5322 2.2.3). */
 static size_t unfold(const char *raw, size_t length, char *out)
@@ -46,43 +24,13 @@ static size_t unfold(const char *raw, size_t length, char *out)
     return put;
 }
 
-/* Renames the charset of each encoded word to the superset's iconv name, and those that are not of
- * our list to one that no converter has, so that GMime guesses. */
-static char *rename_charsets(struct arena *arena, const char *text)
-{
-    struct buf out;
-    buf_init(&out, SIZE_MAX / 2);
-    for (const char *word; (word = strstr(text, "=?")) != NULL;) {
-        const char *name = word + 2;
-        size_t length = strcspn(name, "? \t");
-        buf_append(&out, text, (size_t)(name - text));
-        text = name;
-        if (name[length] != '?' || length == 0)
-            continue;
-        const char *known = length < CHARSET_MOST_BYTES ? charset_find(name, length) : NULL;
-        buf_text(&out, known ? known : "x-unknown");
-        text = name + length;
-        /* Past "?Q?" too: a '=' that begins the word's text is no new word. */
-        if (text[1] && text[1] != '?' && text[2] == '?') {
-            buf_append(&out, text, 3);
-            text += 3;
-        }
-    }
-    buf_text(&out, text);
-    char *copy = arena_strndup(arena, out.data, out.length);
-    buf_clear(&out);
-    return copy;
-}
-
 char *header_prepare(struct arena *arena, const char *raw, size_t length)
 {
     if (length > HEADER_MOST_BYTES)
         length = HEADER_MOST_BYTES;
     char *text = arena_alloc(arena, length + 1);
     length = unfold(raw, length, text);
-    if (!text_is_utf8(text, length))
-        text = charset_to_utf8(arena, NULL, text, length);
-    return strstr(text, "=?") ? rename_charsets(arena, text) : text;
+    return text_is_utf8(text, length) ? text : charset_to_utf8(arena, NULL, text, length);
 }
 
 /* White space folded and trimmed, controls gone. */
@@ -103,12 +51,8 @@ char *decode_text(struct arena *arena, const char *raw, size_t length)
 {
     struct arena scratch;
     arena_init(&scratch);
-    const char *text = header_prepare(&scratch, raw, length);
-    char *decoded = NULL;
-    if (strstr(text, "=?"))
-        text = decoded = g_mime_utils_header_decode_text(header_options(), text);
+    const char *text = words_decode(&scratch, header_prepare(&scratch, raw, length), WORDS_AS_TEXT);
     char *result = arena_strdup(arena, tidy(&scratch, text));
-    g_free(decoded);
     arena_clear(&scratch);
     return result;
 }
