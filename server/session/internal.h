@@ -202,6 +202,7 @@ void seat_refused_locked(struct seat *seat, const struct fault *fault);
 /* Nothing more happens for it: queued tasks fail with `fault`, idle connections are buried. */
 void seat_shut_locked(struct seat *seat, const struct fault *fault);
 void session_drop_locked(struct session *session); /* a reference */
+void session_free_locked(struct session *session);
 void session_end_locked(struct session *session);
 
 /* ---- throttle.c ---- */
