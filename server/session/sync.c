@@ -12,8 +12,8 @@ struct folder_sync {
     struct mirror_sync *into;
     struct folder_row row; /* as it was */
     struct folder_facts facts;
-    uint32_t told, lowest; /* messages told, and the lowest uid among them */
-    bool fresh;            /* nothing was known, or what was is void */
+    uint32_t told, lowest, highest; /* messages told, and the ends of their uids */
+    bool fresh;                     /* nothing was known, or what was is void */
     bool told_something;
 };
 
@@ -32,6 +32,8 @@ static enum err on_message(struct change_sink *sink, const struct message *messa
     self->told_something = true;
     if (self->told++ == 0 || message->uid < self->lowest)
         self->lowest = message->uid;
+    if (message->uid > self->highest)
+        self->highest = message->uid;
     return mirror_sync_message(self->into, message);
 }
 
@@ -85,11 +87,16 @@ static struct mirror_sync_state state_after(const struct folder_sync *self)
 {
     const struct folder_facts *facts = &self->facts;
     uint32_t floor = self->row.floor;
+    uint32_t uid_next = facts->uid_next; /* as SELECT said it; some servers never say */
+    if (!self->fresh && uid_next < self->row.uid_next)
+        uid_next = self->row.uid_next;
+    if (self->told && uid_next <= self->highest)
+        uid_next = self->highest + 1;
     if (self->fresh)
-        floor = self->told >= facts->exists ? 1 : self->told ? self->lowest : facts->uid_next;
+        floor = self->told >= facts->exists ? 1 : self->told ? self->lowest : uid_next;
     return (struct mirror_sync_state){
         .validity = facts->validity,
-        .uid_next = facts->uid_next,
+        .uid_next = uid_next,
         .exists = facts->exists,
         .modseq = facts->modseq,
         .floor = floor,

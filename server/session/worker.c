@@ -178,14 +178,20 @@ void task_submit(struct task *task)
     sessions_unlock(sessions);
 }
 
+static void connection_cancel_locked(struct connection *connection)
+{
+    __atomic_store_n(&connection->cancelled, true,
+                     __ATOMIC_RELAXED); /* an open under way polls it */
+    if (connection->backend)
+        backend_cancel(connection->backend);
+}
+
 static void cancel_running_locked(struct task *task)
 {
     struct connection *connection = task->connection;
     if (!connection || connection->task != task || task->lane == LANE_INTERACTIVE)
         return;
-    connection->cancelled = true;
-    if (connection->backend)
-        backend_cancel(connection->backend);
+    connection_cancel_locked(connection);
 }
 
 void task_cancel(struct task *task)
@@ -212,9 +218,7 @@ static void cancel_everything_locked(struct sessions *sessions)
                 struct connection *connection;
                 seat_shut_locked(seat, &stopping);
                 DL_FOREACH (seat->connections, connection) {
-                    connection->cancelled = true;
-                    if (connection->backend)
-                        backend_cancel(connection->backend);
+                    connection_cancel_locked(connection);
                 }
             }
         }
