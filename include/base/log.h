@@ -20,8 +20,13 @@ struct log_field {
     int64_t number;
 };
 
+static inline const char *log_text(const char *text)
+{
+    return text ? text : "";
+}
+
 /* clang-format off */
-#define LOG_TEXT(field, value) ((struct log_field){.name = (field), .text = (value) ? (value) : ""})
+#define LOG_TEXT(field, value) ((struct log_field){.name = (field), .text = log_text(value)})
 #define LOG_INT(field, value)  ((struct log_field){.name = (field), .number = (int64_t)(value)})
 #define LOG_END                ((struct log_field){.name = NULL})
 #define log_event(level, event, ...) \

@@ -68,9 +68,12 @@ __attribute__((format(printf, 4, 0))) static void fault_vset(struct fault *fault
     if (fault->code != OK)
         return;
     fault->code = code;
-    snprintf(fault->pointer, sizeof fault->pointer, "%s", pointer);
-    int length = vsnprintf(fault->detail, sizeof fault->detail, format, args);
-    if (length >= (int)sizeof fault->detail) /* do not leave half a code point at the cut */
+    int length = snprintf(fault->pointer, sizeof fault->pointer, "%s", pointer);
+    if (length >= (int)sizeof fault->pointer) /* do not leave half a code point at a cut */
+        fault->pointer[text_cut_bytes(fault->pointer, sizeof fault->pointer - 1,
+                                      sizeof fault->pointer - 4)] = '\0';
+    length = vsnprintf(fault->detail, sizeof fault->detail, format, args);
+    if (length >= (int)sizeof fault->detail)
         fault->detail[text_cut_bytes(fault->detail, sizeof fault->detail - 1,
                                      sizeof fault->detail - 4)] = '\0';
 }

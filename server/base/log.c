@@ -44,6 +44,7 @@ void log_write(enum log_level level, const char *event, const struct log_field *
     stamp[strlen(stamp) - 1] = '\0'; /* the Z comes behind the milliseconds */
     buf_printf(&line, "{\"time\":\"%s.%03dZ\",\"level\":\"%s\",\"event\":\"%s\"", stamp,
                (int)(now_ms % 1000), level_names[level], event);
+    size_t head_length = line.length;
     for (const struct log_field *field = fields; field->name; field++) {
         buf_printf(&line, ",\"%s\":", field->name);
         if (field->text)
@@ -52,9 +53,12 @@ void log_write(enum log_level level, const char *event, const struct log_field *
             buf_printf(&line, "%lld", (long long)field->number);
     }
     buf_text(&line, "}\n");
-    if (!line.overflowed) {
-        ssize_t written = write(STDERR_FILENO, line.data, line.length);
-        (void)written; /* nowhere to complain */
+    if (line.overflowed) { /* an event without its fields is better than none */
+        line.overflowed = false;
+        line.length = head_length;
+        buf_text(&line, ",\"fieldsDropped\":true}\n");
     }
+    ssize_t written = write(STDERR_FILENO, line.data, line.length);
+    (void)written; /* nowhere to complain */
     buf_clear(&line);
 }

@@ -79,8 +79,10 @@ static enum err wait_for_room(struct pipe *pipe, int stall_ms)
     }
     while (!pipe->left && pipe->length == pipe->capacity)
         if (pthread_cond_timedwait(&pipe->drained, &pipe->lock, &until) == ETIMEDOUT)
-            return ERR_TIMEOUT;
-    return pipe->left ? ERR_CANCELLED : OK;
+            break; /* but the reader may have come between the clock and the lock */
+    if (pipe->left)
+        return ERR_CANCELLED;
+    return pipe->length == pipe->capacity ? ERR_TIMEOUT : OK;
 }
 
 /* Takes the right to wake the reader; the caller does so once the lock is released. */

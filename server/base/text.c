@@ -146,7 +146,7 @@ bool text_to_u64(const char *text, size_t length, uint64_t max, uint64_t *out)
         return false;
     for (size_t i = 0; i < length; i++) {
         unsigned digit = (unsigned)text[i] - '0';
-        if (digit > 9 || value > (max - digit) / 10)
+        if (digit > 9 || digit > max || value > (max - digit) / 10)
             return false;
         value = value * 10 + digit;
     }
