@@ -218,6 +218,7 @@ struct backend {
     const struct backend_ops *ops;
     enum backend_protocol protocol;
     bool dead;            /* set by the wrappers below: the last call ended the connection */
+    uint8_t host_class;   /* backend.c's own, for metrics */
     const char *selected; /* remote name of the folder selected now, or NULL: for affinity */
 };
 

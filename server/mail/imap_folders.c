@@ -1,0 +1,421 @@
+/* imap_folders.c - LIST, with everything else about folders that fits into the same exchange.
+ *
+ * Names are kept byte for byte as the server spells them (`remote`); paths are for people. All
+ * listings are gathered before the first is told: subscriptions, status and roles come later in
+ * the exchange than the names.
+ */
+#include "imap.h"
+#include "text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define STATUS_BATCH 64u
+
+struct listed {
+    struct folder_listing listing;
+    char delimiter;
+    uint32_t order;
+};
+
+/* What STATUS and LSUB say of a name; they may come before its LIST line. */
+struct remark {
+    struct folder_listing of;
+    struct remark *next;
+};
+
+struct listing {
+    struct imapc_handler handler;
+    struct imapc *imap;
+    struct arena *arena;
+    struct listed *items; /* owned */
+    uint32_t count, capacity;
+    struct listed **by_name; /* sorted; owned; made by listing_index */
+    struct remark *remarks;
+    uint32_t remark_count;
+    bool too_many;
+};
+
+struct flag_role {
+    const char *flag;
+    enum folder_role role;
+};
+
+/* RFC 6154, and what Gmail's XLIST calls the same. */
+static const struct flag_role flag_roles[] = {
+    {"\\Sent", ROLE_SENT},       {"\\Drafts", ROLE_DRAFTS},   {"\\Trash", ROLE_TRASH},
+    {"\\Junk", ROLE_JUNK},       {"\\Archive", ROLE_ARCHIVE}, {"\\All", ROLE_ALL},
+    {"\\Flagged", ROLE_FLAGGED}, {"\\AllMail", ROLE_ALL},     {"\\Spam", ROLE_JUNK},
+    {"\\Starred", ROLE_FLAGGED}, {"\\Inbox", ROLE_INBOX},
+};
+
+static void take_flag(struct folder_listing *folder, struct imapc_span flag)
+{
+    if (imapc_span_is(flag, "\\Noselect") || imapc_span_is(flag, "\\NonExistent"))
+        folder->selectable = false;
+    else if (imapc_span_is(flag, "\\Subscribed"))
+        folder->subscribed = true;
+    for (size_t i = 0; i < sizeof flag_roles / sizeof *flag_roles; i++)
+        if (imapc_span_is(flag, flag_roles[i].flag))
+            folder->role = flag_roles[i].role;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct listed *x = *(struct listed *const *)a, *y = *(struct listed *const *)b;
+    int order = strcmp(x->listing.remote, y->listing.remote);
+    return order ? order : x->order < y->order ? -1 : x->order > y->order;
+}
+
+/* After LIST: by name, doubles merged into the first. */
+static void listing_index(struct listing *listing)
+{
+    if (listing->by_name || listing->count == 0)
+        return;
+    listing->by_name = xalloc(listing->count * sizeof *listing->by_name);
+    for (uint32_t i = 0; i < listing->count; i++)
+        listing->by_name[i] = &listing->items[i];
+    qsort(listing->by_name, listing->count, sizeof *listing->by_name, compare_names);
+    struct listed *kept = listing->by_name[0];
+    for (uint32_t i = 1; i < listing->count; i++) {
+        struct listed *next = listing->by_name[i];
+        if (strcmp(next->listing.remote, kept->listing.remote) == 0) {
+            kept->listing.subscribed |= next->listing.subscribed;
+            next->listing.path = NULL; /* not told */
+        } else {
+            kept = next;
+        }
+    }
+}
+
+static struct listed *find_name(struct listing *listing, const char *remote)
+{
+    listing_index(listing);
+    uint32_t low = 0, high = listing->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (strcmp(listing->by_name[middle]->listing.remote, remote) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low < listing->count && strcmp(listing->by_name[low]->listing.remote, remote) == 0)
+        return listing->by_name[low];
+    return NULL;
+}
+
+/* The mailbox name next in the scan; NULL when it could never be sent back. */
+static char *read_name(struct arena *arena, struct imapc_scan *scan)
+{
+    struct imapc_token token;
+    size_t length;
+    if (!imapc_scan_next(scan, &token))
+        return NULL;
+    if (token.kind == TOKEN_NIL)
+        token.kind = TOKEN_ATOM; /* a folder named "nil" */
+    char *name = imapc_token_copy(arena, &token, &length);
+    if (!name || length == 0 || strlen(name) != length || strpbrk(name, "\r\n"))
+        return NULL;
+    return name;
+}
+
+/* (\HasNoChildren) "/" "Name" */
+static bool read_listing(struct listing *listing, struct imapc_span rest, struct listed *out)
+{
+    struct imapc_scan scan = imapc_scan_of(rest, 20);
+    struct imapc_token token;
+    size_t length;
+    *out = (struct listed){.listing = {.selectable = true, .size = -1}};
+    if (!imapc_scan_next(&scan, &token) || token.kind != TOKEN_OPEN)
+        return false;
+    while (imapc_scan_next(&scan, &token) && token.kind != TOKEN_CLOSE)
+        take_flag(&out->listing, token.span);
+    if (!imapc_scan_next(&scan, &token))
+        return false;
+    const char *delimiter = imapc_token_copy(&listing->imap->scratch, &token, &length);
+    out->delimiter = delimiter ? *delimiter : '\0';
+    out->listing.remote = read_name(listing->arena, &scan);
+    return out->listing.remote != NULL;
+}
+
+static void take_list(struct listing *listing, struct imapc_span rest)
+{
+    struct listed item;
+    if (!read_listing(listing, rest, &item))
+        return;
+    if (listing->count == listing->imap->wire.world->folders_max) {
+        listing->too_many = true;
+        return;
+    }
+    if (listing->count == listing->capacity) {
+        listing->capacity = listing->capacity ? listing->capacity * 2 : 64;
+        listing->items = xrealloc(listing->items, listing->capacity * sizeof *listing->items);
+    }
+    item.order = listing->count;
+    item.listing.path = imapc_name_path(listing->arena, item.listing.remote, item.delimiter);
+    if (strcmp(item.listing.path, "INBOX") == 0)
+        item.listing.role = ROLE_INBOX;
+    listing->items[listing->count++] = item;
+}
+
+static struct folder_listing *add_remark(struct listing *listing, const char *remote)
+{
+    struct remark *remark = arena_new(listing->arena, struct remark);
+    *remark = (struct remark){.of = {.remote = remote, .size = -1}, .next = listing->remarks};
+    listing->remarks = remark;
+    return &remark->of;
+}
+
+static void take_lsub(struct listing *listing, struct imapc_span rest)
+{
+    struct listed item;
+    if (listing->remark_count++ < 2 * listing->imap->wire.world->folders_max &&
+        read_listing(listing, rest, &item))
+        add_remark(listing, item.listing.remote)->subscribed = true;
+}
+
+static void take_status_item(struct folder_listing *folder, struct imapc_span name, uint64_t value)
+{
+    uint32_t small = value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
+    if (imapc_span_is(name, "MESSAGES"))
+        folder->messages = small;
+    else if (imapc_span_is(name, "UNSEEN"))
+        folder->unseen = small;
+    else if (imapc_span_is(name, "UIDNEXT"))
+        folder->uid_next = small;
+    else if (imapc_span_is(name, "UIDVALIDITY"))
+        folder->uid_validity = small;
+    else if (imapc_span_is(name, "HIGHESTMODSEQ"))
+        folder->modseq = value;
+    else if (imapc_span_is(name, "SIZE") && value <= INT64_MAX)
+        folder->size = (int64_t)value;
+}
+
+/* "Name" (MESSAGES 3 UNSEEN 0) */
+static void take_status(struct listing *listing, struct imapc_span rest)
+{
+    struct imapc_scan scan = imapc_scan_of(rest, 4);
+    struct imapc_token name, value;
+    uint64_t number;
+    char *remote = read_name(listing->arena, &scan);
+    if (!remote || !imapc_scan_next(&scan, &name) || name.kind != TOKEN_OPEN ||
+        listing->remark_count++ >= 2 * listing->imap->wire.world->folders_max)
+        return;
+    struct folder_listing *folder = add_remark(listing, remote);
+    folder->has_status = true;
+    while (imapc_scan_next(&scan, &name) && imapc_scan_next(&scan, &value))
+        if (imapc_span_number(value.span, UINT64_MAX, &number))
+            take_status_item(folder, name.span, number);
+}
+
+static void apply_remarks(struct listing *listing)
+{
+    for (const struct remark *remark = listing->remarks; remark; remark = remark->next) {
+        const struct folder_listing *of = &remark->of;
+        struct listed *found = find_name(listing, of->remote);
+        if (!found)
+            continue;
+        struct folder_listing *folder = &found->listing;
+        folder->subscribed |= of->subscribed;
+        if (!of->has_status)
+            continue;
+        folder->has_status = true;
+        folder->messages = of->messages;
+        folder->unseen = of->unseen;
+        folder->uid_next = of->uid_next;
+        folder->uid_validity = of->uid_validity;
+        folder->modseq = of->modseq;
+        folder->size = of->size;
+    }
+}
+
+static enum err listing_untagged(struct imapc_handler *handler,
+                                 const struct imapc_response *response, bool *mine)
+{
+    struct listing *listing = (struct listing *)handler;
+    *mine = true;
+    if (response->cut)
+        return OK;
+    if (imapc_span_is(response->word, "LIST") || imapc_span_is(response->word, "XLIST")) {
+        if (!listing->by_name) /* told unasked during STATUS: it comes with the next listing */
+            take_list(listing, response->rest);
+    } else if (imapc_span_is(response->word, "LSUB")) {
+        take_lsub(listing, response->rest);
+    } else if (imapc_span_is(response->word, "STATUS")) {
+        take_status(listing, response->rest);
+    } else {
+        *mine = false;
+    }
+    return OK;
+}
+
+static const char *status_items(struct imapc *imap)
+{
+    return arena_printf(&imap->scratch, "(MESSAGES UNSEEN UIDNEXT UIDVALIDITY%s%s)",
+                        imap->caps & CAP_CONDSTORE ? " HIGHESTMODSEQ" : "",
+                        imap->extra & EXTRA_STATUS_SIZE ? " SIZE" : "");
+}
+
+/* One command for all of it: RFC 5258, 6154, 5819. */
+static enum err list_extended(struct listing *listing, struct call *call, bool with_status)
+{
+    struct imapc *imap = listing->imap;
+    enum err err = imapc_begin(imap, call, &listing->handler);
+    if (err)
+        return err;
+    imapc_command(imap, "LIST");
+    imapc_word(imap,
+               arena_printf(&imap->scratch, "\"\" \"*\" RETURN (%sSUBSCRIBED%s%s)",
+                            imap->caps & CAP_SPECIAL_USE ? "SPECIAL-USE " : "",
+                            with_status ? " STATUS " : "", with_status ? status_items(imap) : ""));
+    imapc_command_end(imap);
+    return imapc_run(imap);
+}
+
+static enum err list_plain(struct listing *listing, struct call *call)
+{
+    struct imapc *imap = listing->imap;
+    bool xlist = (imap->extra & EXTRA_XLIST) && !(imap->caps & CAP_SPECIAL_USE);
+    enum err err = imapc_begin(imap, call, &listing->handler);
+    if (err)
+        return err;
+    imapc_command(imap, xlist ? "XLIST" : "LIST");
+    imapc_word(imap, "\"\" \"*\"");
+    imapc_command_end(imap);
+    imapc_command_tolerant(imap, "LSUB");
+    imapc_word(imap, "\"\" \"*\"");
+    imapc_command_end(imap);
+    return imapc_run(imap);
+}
+
+/* Asked one by one, many at a time; a folder that refuses has no status. */
+static enum err ask_status(struct listing *listing, struct call *call)
+{
+    struct imapc *imap = listing->imap;
+    listing_index(listing);
+    for (uint32_t at = 0; at < listing->count;) {
+        enum err err = imapc_begin(imap, call, &listing->handler);
+        const char *items = status_items(imap);
+        for (; at < listing->count && imap->sent_count < STATUS_BATCH && !err; at++) {
+            const struct folder_listing *folder = &listing->items[at].listing;
+            if (!folder->path || !folder->selectable ||
+                (imap->selected && strcmp(imap->selected, folder->remote) == 0))
+                continue;
+            imapc_command_tolerant(imap, "STATUS");
+            err = imapc_astring(imap, folder->remote, strlen(folder->remote));
+            if (err)
+                return err;
+            imapc_word(imap, items);
+            imapc_command_end(imap);
+        }
+        if (!err && imap->sent_count > 0)
+            err = imapc_run(imap);
+        if (err)
+            return err;
+    }
+    return OK;
+}
+
+/* ---- roles and paths, once everything is known ---- */
+
+/* The path below the personal namespace; NULL outside it. */
+static const char *personal_path(const struct listing *listing, const struct listed *item)
+{
+    const char *prefix = listing->imap->personal.prefix;
+    size_t length = prefix ? strlen(prefix) : 0;
+    if (length > 0 && strncmp(item->listing.remote, prefix, length) == 0)
+        return imapc_name_path(listing->arena, item->listing.remote + length, item->delimiter);
+    if (text_starts_case(item->listing.path, "INBOX/"))
+        return item->listing.path + 6; /* Courier's way without NAMESPACE */
+    return length == 0 ? item->listing.path : NULL;
+}
+
+/* A role the server gave stands; two folders never share one. */
+static void assign_roles(struct listing *listing)
+{
+    bool taken[ROLE_COUNT] = {false};
+    for (uint32_t i = 0; i < listing->count; i++) {
+        struct folder_listing *folder = &listing->items[i].listing;
+        if (!folder->path || folder->role == ROLE_NONE)
+            continue;
+        if (taken[folder->role] || !folder->selectable)
+            folder->role = ROLE_NONE;
+        else
+            taken[folder->role] = true;
+    }
+    for (uint32_t i = 0; i < listing->count; i++) {
+        struct folder_listing *folder = &listing->items[i].listing;
+        if (!folder->path || folder->role != ROLE_NONE || !folder->selectable)
+            continue;
+        const char *path = personal_path(listing, &listing->items[i]);
+        enum folder_role role = path ? imapc_name_role(path) : ROLE_NONE;
+        if (role == ROLE_NONE || taken[role])
+            continue;
+        folder->role = role;
+        folder->role_source = ROLE_FROM_NAME;
+        taken[role] = true;
+    }
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+    const struct listed *x = *(struct listed *const *)a, *y = *(struct listed *const *)b;
+    int order =
+        strcmp(x->listing.path ? x->listing.path : "", y->listing.path ? y->listing.path : "");
+    return order ? order : x->order < y->order ? -1 : x->order > y->order;
+}
+
+/* Different names may look the same once they are cleaned. */
+static void part_equal_paths(struct listing *listing)
+{
+    if (listing->count == 0)
+        return;
+    qsort(listing->by_name, listing->count, sizeof *listing->by_name, compare_paths);
+    const char *last = NULL;
+    uint32_t twins = 1;
+    for (uint32_t i = 0; i < listing->count; i++) {
+        struct folder_listing *folder = &listing->by_name[i]->listing;
+        if (!folder->path)
+            continue;
+        if (last && strcmp(last, folder->path) == 0) {
+            folder->path = arena_printf(listing->arena, "%s (%u)", last, ++twins);
+        } else {
+            last = folder->path;
+            twins = 1;
+        }
+    }
+}
+
+static enum err tell_all(struct listing *listing, struct folder_sink *sink)
+{
+    listing_index(listing);
+    apply_remarks(listing);
+    assign_roles(listing);
+    part_equal_paths(listing);
+    enum err err = OK;
+    for (uint32_t i = 0; i < listing->count && !err; i++)
+        if (listing->items[i].listing.path)
+            err = sink->folder(sink, &listing->items[i].listing);
+    return err;
+}
+
+enum err imapc_list_folders(struct backend *backend, struct call *call, bool with_status,
+                            struct folder_sink *sink)
+{
+    struct imapc *imap = (struct imapc *)backend;
+    struct listing listing = {
+        .handler = {.untagged = listing_untagged}, .imap = imap, .arena = call->arena};
+    bool extended = (imap->extra & EXTRA_LIST_EXTENDED) != 0;
+    bool at_once = extended && with_status && (imap->caps & CAP_LIST_STATUS);
+    enum err err = extended ? list_extended(&listing, call, at_once) : list_plain(&listing, call);
+    if (!err && with_status && !at_once)
+        err = ask_status(&listing, call);
+    if (!err && listing.too_many)
+        err = fault_set(&call->fault, ERR_TOO_LARGE, "the mailbox has more than %u folders",
+                        imap->wire.world->folders_max);
+    if (!err)
+        err = tell_all(&listing, sink);
+    free(listing.items);
+    free(listing.by_name);
+    return err;
+}
