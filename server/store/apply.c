@@ -7,6 +7,7 @@
 #include "sync.h"
 #include "clock.h"
 
+#include <assert.h>
 #include <string.h>
 
 struct apply {
@@ -248,8 +249,11 @@ static enum err move_floor(struct apply *apply, uint32_t floor)
                                                                 .id_bytes = strlen(apply->row.id)});
 }
 
-static enum err apply_state(struct apply *apply, const struct mirror_sync_state *state)
+static enum err apply_state(struct apply *apply, const struct mirror_sync_state *told)
 {
+    struct mirror_sync_state believed = *told, *state = &believed;
+    if (state->floor == 0) /* no floor at all: nothing is believed to be whole */
+        state->floor = FLOOR_NONE;
     const struct folder_row *row = &apply->row;
     struct writing *writing = &apply->writing;
     struct fault *fault = &writing->call->fault;
@@ -300,10 +304,9 @@ static void pending_clear(struct mirror_sync *sync)
 
 static enum err check_state(const struct mirror_sync *sync, const struct mirror_sync_state *state)
 {
-    if (state->floor == 0 || state->validity == 0 ||
-        (sync->row_validity != 0 && state->validity != sync->row_validity))
-        return fault_set(&sync->call->fault, ERR_INTERNAL,
-                         "a sync ended in validity %u and floor %u", state->validity, state->floor);
+    if (state->validity == 0 || (sync->row_validity != 0 && state->validity != sync->row_validity))
+        return fault_set(&sync->call->fault, ERR_INTERNAL, "a sync ended in validity %u, not %u",
+                         state->validity, sync->row_validity);
     return OK;
 }
 
@@ -338,6 +341,7 @@ enum err mirror_sync_reset(struct mirror_sync *sync, uint32_t validity)
 {
     struct apply apply;
     uint64_t generation = generation_new();
+    assert(!sync->held);
     if (sync->failed)
         return sync->failed;
     if (validity == 0)

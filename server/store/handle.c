@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define BUSY_MS 10000 /* only a checkpoint or a recovery can hold us up: one process, one writer   \
-                       */
+#define BUSY_MS                                                                                    \
+    10000 /* only a checkpoint or a recovery can hold us up: one process, one writer               \
+           */
 
 enum err handle_fault(struct handle *handle, struct fault *fault, int code)
 {

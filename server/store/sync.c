@@ -2,9 +2,10 @@
 #include "sync.h"
 #include "pack.h"
 
+#include <assert.h>
 #include <string.h>
 
-enum err mirror_sync_begin(struct mirror *mirror, struct call *call, int64_t folder,
+static enum err sync_begin(struct mirror *mirror, struct call *call, int64_t folder, bool held,
                            struct mirror_sync **out)
 {
     struct folder_row row;
@@ -29,6 +30,7 @@ enum err mirror_sync_begin(struct mirror *mirror, struct call *call, int64_t fol
         .row_validity = inner.row_validity,
         .floor = row.floor,
         .uid_next = row.uid_next,
+        .held = held,
     };
     sync->last = &sync->first;
     *out = sync;
@@ -36,6 +38,18 @@ enum err mirror_sync_begin(struct mirror *mirror, struct call *call, int64_t fol
     if (err)
         mirror_sync_abort(out);
     return err;
+}
+
+enum err mirror_sync_begin(struct mirror *mirror, struct call *call, int64_t folder,
+                           struct mirror_sync **out)
+{
+    return sync_begin(mirror, call, folder, false, out);
+}
+
+enum err mirror_sync_begin_held(struct mirror *mirror, struct call *call, int64_t folder,
+                                struct mirror_sync **out)
+{
+    return sync_begin(mirror, call, folder, true, out);
 }
 
 static struct pending *pending_add(struct mirror_sync *sync, const struct pending *what)
@@ -49,6 +63,8 @@ static struct pending *pending_add(struct mirror_sync *sync, const struct pendin
 
 static enum err apply_if_full(struct mirror_sync *sync)
 {
+    if (sync->held || sync->failed)
+        return sync->failed;
     if (sync->pending_messages < SYNC_MESSAGES_MAX && sync->arena.used_bytes < SYNC_BYTES_MAX)
         return sync->failed;
     return sync->failed = sync_apply(sync, NULL);
@@ -136,6 +152,7 @@ static bool flags_are_old(struct mirror_sync *sync, uint32_t uid, uint32_t flags
 enum err mirror_sync_flags(struct mirror_sync *sync, uint32_t uid, uint32_t flags,
                            const struct string_list *keywords, uint64_t modseq)
 {
+    assert(!sync->held);
     if (sync->failed)
         return sync->failed;
     if (++sync->flags_reports > SYNC_FLAGS_FEW && !sync->flags.loaded) {
@@ -165,6 +182,7 @@ static enum err remove_range(struct mirror_sync *sync, uint32_t first, uint32_t 
 enum err mirror_sync_removed(struct mirror_sync *sync, const struct uid_range *ranges,
                              uint32_t count)
 {
+    assert(!sync->held);
     enum err err = sync->failed;
     for (uint32_t i = 0; !err && i < count; i++)
         if (ranges[i].first <= ranges[i].last)
@@ -207,6 +225,7 @@ enum err mirror_sync_present(struct mirror_sync *sync, uint32_t from,
 {
     struct reading reading;
     struct buf runs;
+    assert(!sync->held);
     if (!sync->failed)
         sync->failed = sync_apply(sync, NULL);
     if (!sync->failed)

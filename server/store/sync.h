@@ -64,6 +64,7 @@ struct mirror_sync {
     uint32_t flags_reports;
     struct flags_known flags;
     struct leftovers leftovers;
+    bool held; /* nothing is written before the commit */
     bool changed;
     enum err failed; /* sticky */
 };
