@@ -242,6 +242,12 @@ static enum err move_floor(struct apply *apply, uint32_t floor)
         return err;
     apply->mirrored += sign * all;
     apply->unread += sign * unread;
+    return OK;
+}
+
+/* What is listed, or its total, is another now, though no message changed. */
+static enum err journal_folder(struct apply *apply)
+{
     return journal_add(&apply->writing, &(struct journal_entry){.kind = JOURNAL_FOLDER_UPDATED,
                                                                 .folder = apply->sync->folder,
                                                                 .fields = JOURNAL_STATUS,
@@ -249,32 +255,26 @@ static enum err move_floor(struct apply *apply, uint32_t floor)
                                                                 .id_bytes = strlen(apply->row.id)});
 }
 
-static enum err apply_state(struct apply *apply, const struct mirror_sync_state *told)
+static enum err apply_state(struct apply *apply, const struct mirror_sync_state *state)
 {
-    struct mirror_sync_state believed = *told, *state = &believed;
-    if (state->floor == 0) /* no floor at all: nothing is believed to be whole */
-        state->floor = FLOOR_NONE;
     const struct folder_row *row = &apply->row;
     struct writing *writing = &apply->writing;
     struct fault *fault = &writing->call->fault;
+    bool shows = state->validity != row->validity || state->exists != row->exists ||
+                 state->floor != row->floor;
     enum err err = drop_leftovers(apply, state);
     if (!err)
         err = move_floor(apply, state->floor);
+    if (!err && shows)
+        err = journal_folder(apply);
     if (!err && state->synced)
         err = handle_do(writing->db, fault, SQL_FOLDER_SYNCED,
                         VALUES(V_INT(row->number), V_INT(clock_unix_ms())));
-    if (state->validity != row->validity || state->exists != row->exists)
-        apply->sync->changed = true;
-    else if (state->uid_next == row->uid_next && state->modseq == row->modseq &&
-             state->floor == row->floor)
+    if (err || (!shows && state->uid_next == row->uid_next && state->modseq == row->modseq))
         return err;
-    if (err)
-        return err;
-    uint64_t change = writing->change == writing->change_begun ? row->change : writing->change;
     return handle_do(writing->db, fault, SQL_FOLDER_COMMIT,
                      VALUES(V_INT(row->number), V_INT(state->validity), V_INT(state->uid_next),
-                            V_INT(state->exists), V_INT(state->modseq), V_INT(state->floor),
-                            V_INT(change)));
+                            V_INT(state->exists), V_INT(state->modseq), V_INT(state->floor)));
 }
 
 static enum err apply_begin(struct mirror_sync *sync, struct apply *out)
@@ -324,8 +324,12 @@ enum err sync_apply(struct mirror_sync *sync, const struct mirror_sync_state *st
         return err;
     struct writing *writing = &apply.writing;
     err = apply_pending(&apply);
-    if (!err && state)
-        err = apply_state(&apply, state);
+    if (!err && state) {
+        struct mirror_sync_state believed = *state;
+        if (believed.floor == 0) /* none was learned: nothing is known to be whole */
+            believed.floor = FLOOR_NONE;
+        err = apply_state(&apply, &believed);
+    }
     bool differs = writing->change != writing->change_begun;
     if (!err && differs)
         err = handle_do(writing->db, &sync->call->fault, SQL_FOLDER_COUNT,
@@ -354,12 +358,7 @@ enum err mirror_sync_reset(struct mirror_sync *sync, uint32_t validity)
     err = folder_empty(&apply.writing, sync->folder);
     /* At once, not at the end: an id of the old validity must never meet a new message. */
     if (!err)
-        err =
-            journal_add(&apply.writing, &(struct journal_entry){.kind = JOURNAL_FOLDER_UPDATED,
-                                                                .folder = sync->folder,
-                                                                .fields = JOURNAL_STATUS,
-                                                                .id = apply.row.id,
-                                                                .id_bytes = strlen(apply.row.id)});
+        err = journal_folder(&apply);
     if (!err)
         err = handle_do(apply.writing.db, &sync->call->fault, SQL_FOLDER_FORGET,
                         VALUES(V_INT(sync->folder), V_INT(generation), V_INT(validity),

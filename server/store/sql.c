@@ -54,7 +54,7 @@ const char *const sql_texts[SQL_COUNT] = {
     [SQL_FOLDER_COUNT] = "UPDATE folder SET mirrored = mirrored + ?2, unread = unread + ?3, "
                          "change = ?4 WHERE number = ?1",
     [SQL_FOLDER_COMMIT] = "UPDATE folder SET validity = ?2, row_validity = ?2, uid_next = ?3, "
-                          "known_exists = ?4, modseq = ?5, floor = ?6, change = ?7 "
+                          "known_exists = ?4, modseq = ?5, floor = ?6 "
                           "WHERE number = ?1",
     [SQL_FOLDER_SYNCED] = "UPDATE folder SET synced_ms = ?2 WHERE number = ?1",
 
