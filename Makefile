@@ -111,7 +111,7 @@ $(BUILD)/postern: $(foreach l,$(LIB_ORDER),$(BUILD)/lib/$(l).a)
 
 # ---- unit tests: tests/unit/<layer>/<name>.c, one program each, seeing what the layer sees ----
 # Session tests run on the contract's in-memory backend.
-MEMORY_BACKEND := $(wildcard tests/contract/memory_backend.c)
+MEMORY_BACKEND := $(wildcard tests/contract/memory_*.c)
 session_unit_extra := $(MEMORY_BACKEND)
 UNIT_LAYERS := base http net mail store session api main
 define unit_rules

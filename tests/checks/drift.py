@@ -26,13 +26,17 @@ def ask(program, flag):
     return subprocess.run([program, flag], capture_output=True, text=True, check=True, timeout=30).stdout
 
 
+def openapi():
+    return yaml.safe_load((TOP / "openapi.yaml").read_text()) or {}
+
+
 def routes_against_openapi(program):
     routes = {}
     for line in ask(program, "--routes").splitlines():
         method, template, operation = line.split()
         routes[method.lower(), template] = operation
     described = {}
-    for template, item in yaml.safe_load((TOP / "openapi.yaml").read_text())["paths"].items():
+    for template, item in (openapi().get("paths") or {}).items():
         for method in METHODS:
             if method in item:
                 described[method, template] = item[method].get("operationId")

@@ -19,10 +19,10 @@ def _is_date_time(value):
 
 class Contract:
     def __init__(self, path):
-        self.document = yaml.safe_load(path.read_text())
+        self.document = yaml.safe_load(path.read_text()) or {}
         self.resolver = RefResolver("", self.document)
         self.operations = {}  # (method, template segments) -> operation
-        for template, item in self.document["paths"].items():
+        for template, item in (self.document.get("paths") or {}).items():
             for method in METHODS:
                 if method in item:
                     self.operations[method, tuple(template.split("/"))] = item[method]
@@ -45,6 +45,8 @@ class Contract:
 
     def judge(self, answer):
         """Raises AssertionError for an answer that openapi.yaml does not describe."""
+        if not self.operations:
+            return  # the coverage test fails then
         method = answer.method.lower()
         assert answer.headers.get("X-Request-Id"), f"no X-Request-Id: {answer!r}"
         operation = self.find(method, answer.target) or (method == "head" and self.find("get", answer.target))
