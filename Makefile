@@ -118,7 +118,7 @@ define unit_rules
 $(1)_unit_src := $$(sort $$(wildcard tests/unit/$(1)/*.c))
 $(1)_unit_bin := $$(patsubst tests/unit/%.c,$(BUILD)/unit/%,$$($(1)_unit_src))
 $$($(1)_unit_bin): $(BUILD)/unit/%: tests/unit/%.c $$($(1)_unit_extra) $(BUILD)/flags \
-    $(foreach s,$(sort $(1) $($(1)_sees)),$(BUILD)/lib/$(s).a)
+    $(foreach s,$(sort $(1) $($(1)_sees) $($(1)_links)),$(BUILD)/lib/$(s).a)
 	@mkdir -p $$(@D)
 	$$(CC) $$(CFLAGS) -Wno-missing-prototypes $$($(1)_flags) $$($(1)_inc) $$($(1)_cc) -iquote tests/unit \
 	    -iquote tests/contract -MMD -MP -MF $$@.d $$(LDFLAGS) $$(filter %.c,$$^) \
