@@ -47,6 +47,9 @@ static enum MHD_Result queue_answer(struct exchange *exchange)
     struct MHD_Response *response = exchange->response;
     exchange->response = NULL;
     exchange->stage = STAGE_QUEUED;
+    /* What a client pipelined before it left must not be done. */
+    if (atomic_load(&exchange->gate) & GATE_LEFT)
+        MHD_add_response_header(response, "Connection", "close");
     peer_enter(exchange->peer, PHASE_SENDING);
     enum MHD_Result result =
         MHD_queue_response(exchange->connection, (unsigned)exchange->status, response);
