@@ -1,0 +1,261 @@
+/* content.c - bytes of a message or a part, streamed: whole, or one range.
+ *
+ * The answer begins with the first byte that the mail server gave, so whatever fails before is a
+ * problem document. What fails later breaks the stream: a length that was promised is kept or the
+ * connection to the client is closed. */
+#include "disposition.h"
+#include "flow.h"
+#include "operations.h"
+#include "routes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define UNKNOWN (-1)
+
+struct download {
+    struct sink sink;
+    struct request *request;
+    const struct part *part; /* NULL: the whole message */
+    enum read_mode mode;
+    int64_t total; /* of the whole content, UNKNOWN until asked */
+    const char *etag, *type, *file_name;
+
+    int status;
+    uint64_t first, last; /* last UINT64_MAX: to the end */
+    int64_t expected;     /* bytes to come */
+    uint64_t sent;
+    struct pipe *pipe; /* once begun */
+};
+
+static void set_headers(const struct download *download)
+{
+    struct request *request = download->request;
+    const char *type = download->part ? download->part->type : "message/rfc822";
+    request_set_validator(request, download->etag, CACHE_IMMUTABLE);
+    request_set_header(request, "Accept-Ranges", "bytes");
+    request_set_header(request, "Content-Disposition",
+                       disposition_value(&request->arena, type, download->file_name));
+    request_set_header(request, "Content-Security-Policy", "sandbox; default-src 'none'");
+    request_set_header(request, "X-Content-Type-Options", "nosniff");
+    if (download->status == 206)
+        request_set_header(request, "Content-Range",
+                           arena_printf(&request->arena, "bytes %llu-%llu/%lld",
+                                        (unsigned long long)download->first,
+                                        (unsigned long long)download->last,
+                                        (long long)download->total));
+}
+
+static void begin(struct download *download)
+{
+    set_headers(download);
+    download->pipe = pipe_new(PIPE_DEFAULT_BYTES);
+    request_start_stream(download->request, download->status, download->type, download->pipe,
+                         download->expected);
+}
+
+static enum err download_write(struct sink *sink, const void *data, size_t length)
+{
+    struct download *download = (struct download *)sink;
+    struct request *request = download->request;
+    if (download->expected != UNKNOWN && length > (uint64_t)download->expected - download->sent)
+        return fault_set(&request_call(request)->fault, ERR_PROTOCOL,
+                         "the mail server sent more than it said there was");
+    if (!download->pipe)
+        begin(download);
+    download->sent += length;
+    return pipe_write(download->pipe, data, length, request->api->config.stall_timeout_ms);
+}
+
+static enum err download_read(struct download *download)
+{
+    struct request *request = download->request;
+    if (!download->part)
+        return operation_read_raw(&request->task, &request->folder, request->place.uid,
+                                  (uint64_t)download->total, download->first, download->last,
+                                  &download->sink);
+    return operation_read_part(&request->task, &request->folder, request->place.uid, download->part,
+                               download->mode, download->first, download->last, &download->sink);
+}
+
+/* The end of a whole decoded read is the one moment its size is known for nothing. */
+static void remember_size(struct download *download)
+{
+    struct request *request = download->request;
+    struct call *call = request_call(request);
+    if (download->total == UNKNOWN && download->mode == READ_DECODED && download->part &&
+        mirror_put_part_size(seat_mirror(request->seat), call, request->folder.number,
+                             request->place.uid, download->part->id, download->sent))
+        fault_clear(&call->fault); /* only a convenience */
+}
+
+static void content_stream(struct request *request)
+{
+    struct download *download = request->state;
+    enum err err = download_read(download);
+    if (!err && download->expected != UNKNOWN && download->sent != (uint64_t)download->expected)
+        err = fault_set(&request_call(request)->fault, ERR_PROTOCOL,
+                        "the mail server sent less than it said there was");
+    if (err && !download->pipe) {
+        request_fail(request);
+        return;
+    }
+    if (!err)
+        remember_size(download);
+    if (download->pipe) {
+        request_end_stream(request, download->pipe, err);
+        return;
+    }
+    set_headers(download); /* nothing to send: an empty part */
+    request_reply(request, download->status, download->type, &(struct buf){.max_bytes = 1});
+}
+
+/* Promises the length without sending: the reader of a HEAD is never asked. */
+static void answer_head(struct download *download)
+{
+    struct pipe *pipe = pipe_new(1);
+    struct request *request = download->request;
+    set_headers(download);
+    request_start_stream(request, 200, download->type, pipe, download->total);
+    request_end_stream(request, pipe, OK);
+}
+
+static void answer_unsatisfiable(struct download *download)
+{
+    struct request *request = download->request;
+    request_set_header(request, "Content-Range",
+                       arena_printf(&request->arena, "bytes */%lld", (long long)download->total));
+    fault_set(&request_call(request)->fault, ERR_RANGE, "there are %lld bytes",
+              (long long)download->total);
+    request_fail(request);
+}
+
+/* The size is known, or not needed. */
+static void content_send(struct request *request)
+{
+    struct download *download = request->state;
+    const char *range = exchange_header(request->exchange, "Range");
+    enum http_range kind = HTTP_RANGE_WHOLE;
+    if (request->is_head) {
+        answer_head(download);
+        return;
+    }
+    if (range && download->total != UNKNOWN)
+        kind =
+            http_range_parse(range, exchange_header(request->exchange, "If-Range"), download->etag,
+                             (uint64_t)download->total, &download->first, &download->last);
+    if (kind == HTTP_RANGE_UNSATISFIABLE) {
+        answer_unsatisfiable(download);
+        return;
+    }
+    download->status = kind == HTTP_RANGE_PART ? 206 : 200;
+    download->expected =
+        kind == HTTP_RANGE_PART ? (int64_t)(download->last - download->first + 1) : download->total;
+    if (kind == HTTP_RANGE_WHOLE) {
+        download->first = 0;
+        download->last = UINT64_MAX;
+    }
+    if (request->on_worker && request->task.backend)
+        content_stream(request);
+    else
+        request_need(request, NEED_CONNECTION, request->folder.number, content_stream);
+}
+
+static void size_learn(struct request *request)
+{
+    struct download *download = request->state;
+    uint64_t size;
+    if (operation_part_size(&request->task, &request->folder, request->place.uid, download->part,
+                            &size)) {
+        request_fail(request);
+        return;
+    }
+    download->total = (int64_t)size;
+    content_send(request);
+}
+
+static void content_begin(struct request *request, struct download *download)
+{
+    request->state = download;
+    download->sink.write = download_write;
+    download->request = request;
+    download->status = 200;
+    request->task.lane = LANE_BULK;
+    if (request_not_modified(request, download->etag, CACHE_IMMUTABLE))
+        return;
+    if (!flow_may_ask(request))
+        return;
+    request_source(request, SOURCE_LIVE, 0);
+    bool needs_size = request->is_head || exchange_header(request->exchange, "Range");
+    if (download->total == UNKNOWN && needs_size)
+        request_need(request, NEED_CONNECTION, request->folder.number, size_learn);
+    else
+        content_send(request);
+}
+
+static void raw_found(struct request *request)
+{
+    struct download *download = arena_new(&request->arena, struct download);
+    *download = (struct download){
+        .mode = READ_RAW,
+        .total = (int64_t)request->row.size,
+        .etag = arena_printf(&request->arena, "\"%s.raw\"", request->row.id),
+        .type = "message/rfc822",
+        .file_name = arena_printf(&request->arena, "%s.eml", request->row.id),
+    };
+    content_begin(request, download);
+}
+
+static bool is_identity(const struct part *part)
+{
+    return strcmp(part->encoding, "7bit") == 0 || strcmp(part->encoding, "8bit") == 0 ||
+           strcmp(part->encoding, "binary") == 0;
+}
+
+static const struct part *part_find(struct request *request)
+{
+    const struct message *message = &request->message;
+    int32_t index = parts_find(message->parts, message->part_count, request->path[PATH_PART]);
+    const struct part *part = index < 0 ? NULL : &message->parts[index];
+    if (part && strncmp(part->type, "multipart/", 10) != 0)
+        return part;
+    fault_set(&request_call(request)->fault, ERR_NOT_FOUND, "the message has no such part");
+    return NULL;
+}
+
+static void part_found(struct request *request)
+{
+    struct download *download = arena_new(&request->arena, struct download);
+    struct arena *arena = &request->arena;
+    bool raw = request->params.number[PARAM_ENCODING] == ENCODING_RAW;
+    const char *accept = exchange_header(request->exchange, "Accept");
+    const struct part *part = part_find(request);
+    const char *type = part ? content_type_value(arena, part->type, part->charset) : NULL;
+    const char *bare = part ? content_type_value(arena, part->type, NULL) : NULL;
+    if (part && accept && !http_accept_quality(accept, bare) &&
+        !http_accept_quality(accept, "application/octet-stream"))
+        fault_set(&request_call(request)->fault, ERR_NOT_ACCEPTABLE, "this part is %s only", bare);
+    if (request_call(request)->fault.code) {
+        request_fail(request);
+        return;
+    }
+    *download = (struct download){
+        .part = part,
+        .mode = raw ? READ_RAW : READ_DECODED,
+        .total = raw || is_identity(part) ? (int64_t)part->encoded_size : part->size,
+        .etag = arena_printf(arena, "\"%s.%s%s\"", request->row.id, part->id, raw ? ".raw" : ""),
+        .type = raw && !is_identity(part) ? "application/octet-stream" : type,
+        .file_name = part->name,
+    };
+    content_begin(request, download);
+}
+
+void handle_message_raw(struct request *request)
+{
+    flow_message(request, 0, raw_found);
+}
+
+void handle_part_get(struct request *request)
+{
+    flow_message(request, FLOW_FULL, part_found);
+}

@@ -1,0 +1,163 @@
+/* message_get.c - one message: from the mirror what it knows, from the mail server the rest. */
+#include "fields.h"
+#include "flow.h"
+#include "message_text.h"
+#include "operations.h"
+#include "put.h"
+#include "render.h"
+#include "routes.h"
+
+#include <string.h>
+
+#define MESSAGE_MOST_BYTES (128u * 1024u * 1024u)
+
+static const struct part *text_part(const struct request *request, const char *type)
+{
+    const struct message *message = &request->message;
+    int32_t index = parts_find_text(message->parts, message->part_count, type);
+    return index < 0 ? NULL : &message->parts[index];
+}
+
+static bool lacks_preview(const struct request *request, const struct fields *fields)
+{
+    return fields_want(fields, FIELD_PREVIEW) && !request->row.preview && request->place.found;
+}
+
+static bool wants_headers(const struct fields *fields)
+{
+    return fields_want(fields, FIELD_HEADERS) || fields->header_count;
+}
+
+static bool wants_text(const struct request *request, const struct fields *fields)
+{
+    return (fields_want(fields, FIELD_TEXT) && text_part(request, "text/plain")) ||
+           (fields_want(fields, FIELD_HTML) && text_part(request, "text/html"));
+}
+
+static enum err put_text_member(struct buf *out, struct request *request, enum field field,
+                                const char *type)
+{
+    const struct fields *fields = request->state;
+    const struct part *part = text_part(request, type);
+    enum err err = OK;
+    if (!fields_want(fields, field))
+        return OK;
+    put_key(out, field_name(field));
+    if (!part) {
+        put_null(out);
+        return OK;
+    }
+    err = text_put_open(out, request, part, READ_TEXT);
+    if (!err)
+        put_close(out, '}');
+    return err;
+}
+
+static enum err put_header_members(struct buf *out, struct request *request)
+{
+    const struct fields *fields = request->state;
+    struct header_line_list list;
+    if (!wants_headers(fields))
+        return OK;
+    enum err err = headers_read(request, &list);
+    if (err)
+        return err;
+    if (fields_want(fields, FIELD_HEADERS)) {
+        put_key(out, field_name(FIELD_HEADERS));
+        headers_put(out, &list);
+    }
+    for (uint32_t i = 0; i < fields->header_count; i++) {
+        put_key(out, arena_printf(&request->arena, "header.%s", fields->headers[i]));
+        headers_put_values(out, &list, fields->headers[i]);
+    }
+    return OK;
+}
+
+static enum err put_message(struct buf *out, struct request *request)
+{
+    const struct fields *fields = request->state;
+    put_open(out, '{');
+    render_row(out, &request->row, request->folder.id, fields->mask);
+    if (fields_want(fields, FIELD_LIMITED)) {
+        put_key(out, field_name(FIELD_LIMITED));
+        render_limited(out, request->message.limited);
+    }
+    if (fields_want(fields, FIELD_PARTS)) {
+        put_key(out, field_name(FIELD_PARTS));
+        render_parts(out, &request->message);
+    }
+    if (fields_want(fields, FIELD_ATTACHMENTS)) {
+        put_key(out, field_name(FIELD_ATTACHMENTS));
+        render_attachments(out, &request->message);
+    }
+    enum err err = put_header_members(out, request);
+    if (!err)
+        err = put_text_member(out, request, FIELD_TEXT, "text/plain");
+    if (!err)
+        err = put_text_member(out, request, FIELD_HTML, "text/html");
+    put_close(out, '}');
+    return err;
+}
+
+/* A preview is never worth failing for. */
+static enum err read_preview(struct request *request)
+{
+    struct call *call = request_call(request);
+    struct message_row row;
+    if (operation_previews(&request->task, &request->folder, &request->place.uid, 1) == OK &&
+        mirror_message(seat_mirror(request->seat), call, request->place.folder, request->place.uid,
+                       &row, NULL) == OK)
+        request->row.preview = row.preview;
+    if (call->fault.code == ERR_CANCELLED || err_kills_connection(call->fault.code))
+        return call->fault.code;
+    fault_clear(&call->fault);
+    return OK;
+}
+
+static void message_answer(struct request *request)
+{
+    const struct fields *fields = request->state;
+    struct buf body;
+    char etag[ETAG_BYTES];
+    if (request->task.backend && lacks_preview(request, fields) && read_preview(request)) {
+        request_fail(request);
+        return;
+    }
+    buf_init(&body, MESSAGE_MOST_BYTES);
+    if (put_message(&body, request)) {
+        buf_clear(&body);
+        request_fail(request);
+        return;
+    }
+    render_message_etag(&request->row, request->folder.id, etag);
+    request_set_validator(request, etag, CACHE_REVALIDATE);
+    request_reply_json(request, 200, &body);
+}
+
+static void message_found(struct request *request)
+{
+    const struct fields *fields = request->state;
+    char etag[ETAG_BYTES];
+    render_message_etag(&request->row, request->folder.id, etag);
+    if (request_not_modified(request, etag, CACHE_REVALIDATE))
+        return;
+    bool must_ask = wants_headers(fields) || wants_text(request, fields);
+    bool may_ask = !request->freshness.only_if_cached && request->source != SOURCE_STALE;
+    if (!must_ask && !(lacks_preview(request, fields) && may_ask))
+        message_answer(request);
+    else if (flow_may_ask(request))
+        request_need(request, NEED_CONNECTION, request->folder.number, message_answer);
+}
+
+void handle_message_get(struct request *request)
+{
+    struct fields *fields = arena_new(&request->arena, struct fields);
+    request->state = fields;
+    if (fields_parse(request->params.text[PARAM_FIELDS], false, &request->arena,
+                     &request_call(request)->fault, fields)) {
+        request_fail(request);
+        return;
+    }
+    bool full = fields->mask & ~FIELDS_LIST;
+    flow_message(request, FLOW_FRESH | (full ? FLOW_FULL : 0), message_found);
+}

@@ -1,0 +1,43 @@
+/* params.h - query parameters: one table of what each may be; a route says which it accepts. */
+#ifndef POSTERN_API_PARAMS_H
+#define POSTERN_API_PARAMS_H
+
+#include "arena.h"
+#include "err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum param {
+    PARAM_FOLDER,
+    PARAM_LIMIT,
+    PARAM_CURSOR,
+    PARAM_FIELDS,
+    PARAM_TOTAL,
+    PARAM_SORT,
+    PARAM_AS,
+    PARAM_MAX_BYTES,
+    PARAM_ENCODING,
+    PARAM_COUNT
+};
+#define ACCEPTS(param) (1u << (param))
+
+enum { TOTAL_NONE, TOTAL_EXACT };
+enum { AS_PLAIN, AS_HTML };
+enum { ENCODING_DECODED, ENCODING_RAW };
+
+#define LIMIT_MOST         500
+#define TEXT_BYTES_DEFAULT (256u * 1024u)
+#define TEXT_BYTES_MOST    (4u * 1024u * 1024u)
+
+struct params {
+    const char *text[PARAM_COUNT]; /* decoded; NULL when left out. `folder` stays raw, see below */
+    uint64_t number[PARAM_COUNT];  /* of a number its value or default, of a choice its index */
+};
+
+/* ERR_INVALID at the parameter's name: unknown, repeated, malformed, out of range. A comma list
+ * whose items may hold commas (`folder`) is kept percent-encoded for its reader to split. */
+enum err params_parse(const char *query, uint32_t accepted, struct arena *arena,
+                      struct fault *fault, struct params *out);
+
+#endif

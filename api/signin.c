@@ -1,0 +1,234 @@
+/* signin.c - credentials in a body: a new session, one more mailbox, or only a try.
+ *
+ * The login is tried on the mail server before the answer. What was parsed is wiped as soon as the
+ * session layer has its copy: jansson's blocks (body.c), our secret, and the body itself. */
+#include "accounts.h"
+#include "body.h"
+#include "put.h"
+#include "routes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct member signin_members[] = {
+    {"protocol", MEMBER_TEXT, true, 1, 16},        {"host", MEMBER_TEXT, true, 1, 255},
+    {"port", MEMBER_INT, false, 1, 65535},         {"security", MEMBER_TEXT, false, 1, 16},
+    {"username", MEMBER_TEXT, true, 1, 512},       {"password", MEMBER_TEXT, false, 1, 1024},
+    {"accessToken", MEMBER_TEXT, false, 1, 16384}, {NULL, MEMBER_TEXT, false, 0, 0},
+};
+
+static const char *const protocol_names[] = {
+    [PROTOCOL_IMAP] = "imap", [PROTOCOL_POP3] = "pop3", NULL};
+static const char *const security_names[] = {
+    [SECURITY_TLS] = "tls", [SECURITY_STARTTLS] = "starttls", [SECURITY_NONE] = "none", NULL};
+static const uint16_t default_ports[PROTOCOL_COUNT][3] = {
+    [PROTOCOL_IMAP] = {[SECURITY_TLS] = 993, [SECURITY_STARTTLS] = 143, [SECURITY_NONE] = 143},
+    [PROTOCOL_POP3] = {[SECURITY_TLS] = 995, [SECURITY_STARTTLS] = 110, [SECURITY_NONE] = 110},
+};
+
+struct signin {
+    char token[SESSION_TOKEN_BYTES];
+    struct seat *seat; /* the one that is tried */
+};
+
+static enum err choice_parse(const json_t *body, const char *name, const char *const *choices,
+                             struct fault *fault, int *out)
+{
+    char pointer[32];
+    const char *text = body_text(body, name);
+    for (int i = 0; text && choices[i]; i++) {
+        if (strcmp(choices[i], text) == 0) {
+            *out = i;
+            return OK;
+        }
+    }
+    if (!text)
+        return OK; /* the default stands */
+    snprintf(pointer, sizeof pointer, "/%s", name);
+    return fault_at(fault, ERR_INVALID, pointer, "%s is %s, %s%s%s", name, choices[0], choices[1],
+                    choices[2] ? " or " : "", choices[2] ? choices[2] : "");
+}
+
+static enum err credentials_read(const json_t *body, struct fault *fault, struct credentials *out)
+{
+    int protocol = PROTOCOL_IMAP, security = SECURITY_TLS;
+    const char *password = body_text(body, "password"), *token = body_text(body, "accessToken");
+    enum err err = choice_parse(body, "protocol", protocol_names, fault, &protocol);
+    if (!err)
+        err = choice_parse(body, "security", security_names, fault, &security);
+    if (!err && !password && !token)
+        err = fault_at(fault, ERR_INVALID, "/password", "password or accessToken is missing");
+    if (!err && password && token)
+        err = fault_at(fault, ERR_INVALID, "/accessToken", "one of password and accessToken");
+    if (err)
+        return err;
+    out->protocol = (enum backend_protocol)protocol;
+    out->security = (enum backend_security)security;
+    out->host = body_text(body, "host");
+    out->username = body_text(body, "username");
+    out->port = (uint16_t)body_int(body, "port", default_ports[protocol][security]);
+    if (password)
+        secret_set(&out->password, password, strlen(password));
+    else
+        secret_set(&out->access_token, token, strlen(token));
+    return OK;
+}
+
+/* Opens what the body asks for, unproven: a session, a seat in one, a session without a token. */
+typedef enum err signin_open(struct request *request, const struct credentials *credentials,
+                             struct signin *signin);
+
+static enum err body_open(struct request *request, signin_open *open, struct signin *signin)
+{
+    struct fault *fault = &request_call(request)->fault;
+    struct credentials credentials = {.remote_address = exchange_remote(request->exchange)};
+    json_t *body = NULL;
+    size_t length;
+    const char *data = exchange_body(request->exchange, &length);
+    enum err err = body_parse(exchange_header(request->exchange, "Content-Type"), data, length,
+                              signin_members, fault, &body);
+    if (length)
+        explicit_bzero((char *)(uintptr_t)data, length); /* nobody reads it again */
+    if (!err)
+        err = credentials_read(body, fault, &credentials);
+    if (!err)
+        err = open(request, &credentials, signin);
+    secret_wipe(&credentials.password);
+    secret_wipe(&credentials.access_token);
+    json_decref(body);
+    return err;
+}
+
+static void signin_try(struct request *request, signin_open *open, request_step *tried)
+{
+    struct signin *signin = arena_new(&request->arena, struct signin);
+    request->state = signin;
+    if (body_open(request, open, signin)) {
+        request_fail(request);
+        return;
+    }
+    request->seat = signin->seat;
+    memccpy(request->account_id, seat_account_id(signin->seat), '\0', ACCOUNT_ID_BYTES - 1);
+    request->takes_fault = true;
+    request_need(request, NEED_CONNECTION, 0, tried);
+}
+
+static enum err first_seat(struct request *request, struct signin *signin)
+{
+    return session_seat(request->session, "me", &request_call(request)->fault, &signin->seat);
+}
+
+static enum err open_session(struct request *request, const struct credentials *credentials,
+                             struct signin *signin)
+{
+    enum err err = session_open(request->api->config.sessions, credentials,
+                                &request_call(request)->fault, signin->token, &request->session);
+    return err ? err : first_seat(request, signin);
+}
+
+static enum err open_trial(struct request *request, const struct credentials *credentials,
+                           struct signin *signin)
+{
+    enum err err = session_open(request->api->config.sessions, credentials,
+                                &request_call(request)->fault, NULL, &request->session);
+    return err ? err : first_seat(request, signin);
+}
+
+static enum err open_seat(struct request *request, const struct credentials *credentials,
+                          struct signin *signin)
+{
+    return session_add_seat(request->session, credentials, &request_call(request)->fault,
+                            &signin->seat);
+}
+
+static bool trial_failed(struct request *request)
+{
+    struct fault *fault = &request_call(request)->fault;
+    if (exchange_left(request->exchange)) /* a token nobody got is a session nobody ends */
+        fault_set(fault, ERR_CANCELLED, "the client has gone");
+    return fault->code != OK;
+}
+
+static void created_answer(struct request *request)
+{
+    struct signin *signin = request->state;
+    struct buf body;
+    if (trial_failed(request)) {
+        session_end(request->session);
+        request_fail(request);
+        return;
+    }
+    buf_init(&body, 1024 * 1024);
+    put_open(&body, '{');
+    put_member_text(&body, "token", signin->token);
+    put_key(&body, "expiresAt");
+    put_time(&body, session_expires_s(request->session));
+    put_key(&body, "account");
+    account_put(&body, request, signin->seat);
+    put_close(&body, '}');
+    explicit_bzero(signin->token, sizeof signin->token);
+    request_set_header(request, "Location", "/v1/sessions/current");
+    request_set_header(request, "Cache-Control", "no-store");
+    request_reply_json(request, 201, &body);
+}
+
+static void added_answer(struct request *request)
+{
+    struct signin *signin = request->state;
+    struct buf body;
+    if (trial_failed(request)) {
+        session_remove_seat(request->session, signin->seat);
+        request_fail(request);
+        return;
+    }
+    buf_init(&body, 1024 * 1024);
+    account_put(&body, request, signin->seat);
+    request_set_header(request, "Location",
+                       arena_printf(&request->arena, "/v1/accounts/%s", request->account_id));
+    request_set_header(request, "Cache-Control", "no-store");
+    request_reply_json(request, 201, &body);
+}
+
+static void verified_answer(struct request *request)
+{
+    struct signin *signin = request->state;
+    struct account_facts facts = {.id = NULL};
+    struct buf body;
+    buf_init(&body, 1024 * 1024);
+    if (!trial_failed(request)) {
+        seat_facts(signin->seat, &request->arena, &facts);
+        put_open(&body, '{');
+        put_key(&body, "account");
+        account_put(&body, request, signin->seat);
+        capabilities_put(&body, &facts);
+        put_close(&body, '}');
+    }
+    session_end(request->session);
+    if (!body.length) {
+        request_fail(request);
+        return;
+    }
+    request_set_header(request, "Cache-Control", "no-store");
+    request_reply_json(request, 200, &body);
+}
+
+void handle_sessions_create(struct request *request)
+{
+    signin_try(request, open_session, created_answer);
+}
+
+void handle_accounts_verify(struct request *request)
+{
+    signin_try(request, open_trial, verified_answer);
+}
+
+void handle_sessions_accounts_add(struct request *request)
+{
+    if (session_is_basic(request->session)) {
+        fault_set(&request_call(request)->fault, ERR_FORBIDDEN,
+                  "an HTTP Basic sign-in has one account; open a session for several");
+        request_fail(request);
+        return;
+    }
+    signin_try(request, open_seat, added_answer);
+}
