@@ -54,6 +54,8 @@ DEMO_PASSWORD = "demo password 7f3a"
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "last: runs after all other tests")
+    if not BINARY.exists():
+        raise pytest.UsageError(f"{BINARY} is not there: make MODE=asan build")
 
 
 def pytest_collection_modifyitems(items):
