@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define NO_SLOT UINT32_MAX
@@ -116,10 +117,19 @@ static struct peer *peer_new(struct http_server *server, struct MHD_Connection *
     return peer;
 }
 
+static bool may_still_be_sending(const struct peer *peer)
+{
+    int unread = 0;
+    return peer->exchange.body_unread || (ioctl(peer->fd, FIONREAD, &unread) == 0 && unread > 0);
+}
+
+/* Before libmicrohttpd closes the descriptor. */
 static void peer_free(struct peer *peer)
 {
     struct http_server *server = peer->server;
     assert(!peer->exchange.announced);
+    if (may_still_be_sending(peer))
+        linger_take(peer);
     pthread_mutex_lock(&server->lock);
     watcher_forget(peer);
     give_slot(server, peer);

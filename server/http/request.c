@@ -164,8 +164,6 @@ static void announce_done(struct exchange *exchange, enum MHD_RequestTermination
     bool whole = reason == MHD_REQUEST_TERMINATED_COMPLETED_OK;
     bool sent = exchange->method != HTTP_HEAD && (whole || exchange->pipe);
     stream_release(exchange);
-    if (exchange->body_unread)
-        linger_take(exchange->peer);
     server->handler.done(server->handler.app, exchange, exchange->status,
                          sent ? exchange->body_bytes : 0, clock_now_us() - exchange->started_us);
 }

@@ -449,6 +449,27 @@ static void addresses_are_checked(void **state)
     app_stop();
 }
 
+static void gone_beyond_every_buffer_is_still_answered(void **state)
+{
+    static const char *const starts[] = {"GET /", "GET / HTTP/1.1\r\nHost: t\r\nX: "};
+    static const int statuses[] = {414, 431};
+    struct answer answer;
+    (void)state;
+    app_start(&quick_config);
+    for (size_t i = 0; i < 2; i++) {
+        int fd = client_connect();
+        char block[100000];
+        memset(block, 'a', sizeof block);
+        client_send(fd, starts[i]);
+        (void)!send(fd, block, sizeof block, MSG_NOSIGNAL);
+        answer_read(fd, &answer, true);
+        assert_int_equal(answer.status, statuses[i]);
+        answer_clear(&answer);
+        close(fd);
+    }
+    app_stop();
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -458,6 +479,7 @@ int main(void)
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
         cmocka_unit_test(what_could_be_smuggled_is_refused_and_the_connection_closed),
         cmocka_unit_test(too_long_and_too_many_are_refused),
+        cmocka_unit_test(gone_beyond_every_buffer_is_still_answered),
         cmocka_unit_test(a_body_comes_through_whole_or_chunked),
         cmocka_unit_test(a_large_body_is_refused_before_100_continue),
         cmocka_unit_test(a_client_that_sends_too_much_still_reads_its_refusal),
