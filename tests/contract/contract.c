@@ -791,6 +791,43 @@ static void a_cancelled_open_ends(void **state)
     assert_null(backend);
 }
 
+static void *set_later(void *argument)
+{
+    usleep(50000);
+    *(volatile bool *)argument = true;
+    return NULL;
+}
+
+static void cancel_ends_an_open_that_hangs(void **state)
+{
+    struct scene *scene = *state;
+    struct backend_target target = fixture->silent();
+    static volatile bool cancelled;
+    struct backend *backend = NULL;
+    pthread_t thread;
+    int64_t start_ms = clock_now_ms();
+    pthread_create(&thread, NULL, set_later, (void *)&cancelled);
+    assert_int_equal(fixture->ops->open(&target, fresh_call(scene), &cancelled, &backend),
+                     ERR_CANCELLED);
+    pthread_join(thread, NULL);
+    assert_null(backend);
+    assert_true(clock_now_ms() - start_ms < 5000);
+}
+
+static void the_deadline_ends_an_open_that_hangs(void **state)
+{
+    struct scene *scene = *state;
+    struct backend_target target = fixture->silent();
+    struct backend *backend = NULL;
+    struct call *call = fresh_call(scene);
+    int64_t start_ms = clock_now_ms();
+    call->deadline_ms = start_ms + 150;
+    assert_int_equal(fixture->ops->open(&target, call, NULL, &backend), ERR_TIMEOUT);
+    assert_null(backend);
+    int64_t took_ms = clock_now_ms() - start_ms;
+    assert_true(took_ms >= 140 && took_ms < 5000);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scene_start, scene_end)
@@ -824,6 +861,8 @@ int main(void)
         TEST(a_deadline_that_passed_ends_the_call),
         TEST(cancel_ends_a_blocked_call),
         TEST(a_cancelled_open_ends),
+        TEST(cancel_ends_an_open_that_hangs),
+        TEST(the_deadline_ends_an_open_that_hangs),
     };
     fixture = fixture_start();
     if (fixture->skip) {

@@ -15,6 +15,7 @@ struct fixture {
     void (*expunge)(const char *path, uint32_t uid);
     void (*change_validity)(const char *path); /* connections that have it selected may be lost */
     void (*block_next)(void); /* the next call of the backend hangs; NULL: cannot be had */
+    struct backend_target (*silent)(void); /* where the next open hangs */
     void (*stop)(void);
 };
 

@@ -8,6 +8,7 @@
 #include "stream.h"
 
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 static FILE *wire;
 static char host[256], port[16], user[128], word[128];
 static struct secret password;
+static struct backend_target target_now;
 static struct backend_world world = {
     .line_bytes_max = 64 << 10,
     .literal_bytes_max = 8 << 20,
@@ -120,6 +122,25 @@ static void change_validity(const char *path)
     deliver(path, "Subject: made again\r\n\r\nbody\r\n");
 }
 
+/* A listener that nobody accepts from: the connection stands, and no greeting ever comes. */
+static struct backend_target silent(void)
+{
+    static int listener = -1;
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof at;
+    struct backend_target target = target_now;
+    if (listener < 0) {
+        listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (bind(listener, (struct sockaddr *)&at, sizeof at) != 0 || listen(listener, 8) != 0)
+            die("no listener");
+    }
+    if (getsockname(listener, (struct sockaddr *)&at, &size) != 0)
+        die("no listener");
+    target.host = "127.0.0.1";
+    target.port = ntohs(at.sin_port);
+    return target;
+}
+
 static void stop(void)
 {
     if (wire)
@@ -136,6 +157,7 @@ const struct fixture *fixture_start(void)
         .flag = flag,
         .expunge = expunge,
         .change_validity = change_validity,
+        .silent = silent,
         .stop = stop,
     };
     const char *where = getenv("POSTERN_TEST_IMAP"), *security = getenv("POSTERN_TEST_SECURITY");
@@ -164,6 +186,7 @@ const struct fixture *fixture_start(void)
         .username = user,
         .password = &password,
     };
+    target_now = fixture.target;
     wire_open();
     return &fixture;
 }

@@ -37,6 +37,12 @@ static void block_next(void)
     memory_server_script(server, &(struct memory_fault){.op = MEMORY_ANY, .block = true});
 }
 
+static struct backend_target silent(void)
+{
+    memory_server_script(server, &(struct memory_fault){.op = MEMORY_OPEN, .block = true});
+    return fixture_start()->target;
+}
+
 static void stop(void)
 {
     memory_server_free(&server);
@@ -53,8 +59,10 @@ const struct fixture *fixture_start(void)
         .expunge = expunge,
         .change_validity = change_validity,
         .block_next = block_next,
+        .silent = silent,
         .stop = stop,
     };
-    server = memory_server_new("memory.test");
+    if (!server)
+        server = memory_server_new("memory.test");
     return &fixture;
 }
