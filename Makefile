@@ -113,6 +113,7 @@ $(BUILD)/postern: $(foreach l,$(LIB_ORDER),$(BUILD)/lib/$(l).a)
 # Session tests run on the contract's in-memory backend.
 MEMORY_BACKEND := $(wildcard tests/contract/memory_*.c)
 session_unit_extra := $(MEMORY_BACKEND)
+session_links := net
 UNIT_LAYERS := base http net mail store session api main
 define unit_rules
 $(1)_unit_src := $$(sort $$(wildcard tests/unit/$(1)/*.c))
@@ -120,7 +121,7 @@ $(1)_unit_bin := $$(patsubst tests/unit/%.c,$(BUILD)/unit/%,$$($(1)_unit_src))
 $$($(1)_unit_bin): $(BUILD)/unit/%: tests/unit/%.c $$($(1)_unit_extra) $(BUILD)/flags \
     $(foreach s,$(sort $(1) $($(1)_sees) $($(1)_links)),$(BUILD)/lib/$(s).a)
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS) -Wno-missing-prototypes $$($(1)_flags) $$($(1)_inc) $$($(1)_cc) -iquote tests/unit \
+	$$(CC) $$(CFLAGS) -Wno-missing-prototypes $$($(1)_flags) $$($(1)_inc) $$($(1)_links:%=-iquote include/%) $$($(1)_cc) -iquote tests/unit \
 	    -iquote tests/contract -MMD -MP -MF $$@.d $$(LDFLAGS) $$(filter %.c,$$^) \
 	    -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group -lcmocka $$(LIBS) -o $$@
 -include $$($(1)_unit_bin:=.d)

@@ -7,7 +7,8 @@ Fixtures
   mailbox      a fresh, empty account on that server: .user .password .deliver(folder, bytes, flags=())
                .fill(folder, count) .imap() (imaplib, signed in) .target(security="tls") (body for POST /v1/sessions)
   demo         the same object for demo@example.com
-  new_mailbox  function: another fresh mailbox each time it is called
+  new_mailbox  function: another fresh mailbox each time it is called (new_mailbox(user=, password=) takes a second)
+  mailboxes    .set_password(mailbox, "new") waits until the mail server knows it
   server       (session) postern under test, in front of dovecot: default_imap is dovecot's TLS port
   start_server function: another postern with its own data directory and settings, stopped after the test:
                start_server(request_timeout="2s", default_imap="").  .stop() gives the exit code.
@@ -68,15 +69,22 @@ def contract():
 
 
 @pytest.fixture(scope="session")
-def dovecot(tmp_path_factory):
-    with Dovecot(tmp_path_factory.mktemp("dovecot"), {sample.USER: DEMO_PASSWORD}) as running:
+def ready_mailboxes():
+    return Mailboxes()
+
+
+@pytest.fixture(scope="session")
+def dovecot(tmp_path_factory, ready_mailboxes):
+    users = {sample.USER: DEMO_PASSWORD, **ready_mailboxes.users()}
+    with Dovecot(tmp_path_factory.mktemp("dovecot"), users) as running:
+        ready_mailboxes.dovecot = running
         sample.load(running, sample.USER)
         yield running
 
 
 @pytest.fixture(scope="session")
-def mailboxes(dovecot):
-    return Mailboxes(dovecot)
+def mailboxes(dovecot, ready_mailboxes):
+    return ready_mailboxes
 
 
 @pytest.fixture

@@ -94,8 +94,9 @@ class Contract:
             assert answer.body == b"", f"{name} describes no body for {answer.status}: {answer!r}"
             return
         kind = answer.content_type
-        media = content.get(kind) or content.get(kind.split("/")[0] + "/*") or content.get("*/*")
-        assert media is not None, f"{name} does not describe {kind!r} for {answer.status}: {answer!r}"
+        known = [key for key in (kind, kind.split("/")[0] + "/*", "*/*") if key in content]
+        assert known, f"{name} does not describe {kind!r} for {answer.status}: {answer!r}"
+        media = content[known[0]]
         if kind.endswith("json") and "schema" in media:
             self._validate(f"{name} {answer.status}", media["schema"], answer.json)
             if kind == PROBLEM:

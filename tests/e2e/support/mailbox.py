@@ -1,8 +1,11 @@
 """Accounts on the private mail server, for tests."""
 
 import imaplib
-import itertools
 import ssl
+import time
+import time
+
+BATCH = 60
 
 
 class Mailbox:
@@ -18,14 +21,14 @@ class Mailbox:
 
     def imap(self):
         """A direct, signed-in imaplib connection."""
-        connection = imaplib.IMAP4("127.0.0.1", self.dovecot.imap_port, timeout=10)
-        connection.login(self.user, self.password)
+        connection = imaplib.IMAP4("127.0.0.1", self.dovecot.imap_port, timeout=30)
+        authenticate(connection, self.user, self.password)
         return connection
 
     def imap_tls(self):
         trust = ssl.create_default_context(cafile=str(self.dovecot.ca_file))
         connection = imaplib.IMAP4_SSL("localhost", self.dovecot.imaps_port, ssl_context=trust, timeout=10)
-        connection.login(self.user, self.password)
+        authenticate(connection, self.user, self.password)
         return connection
 
     def target(self, security="tls", **changes):
@@ -36,20 +39,61 @@ class Mailbox:
         return {name: value for name, value in body.items() if value is not None}
 
 
-class Mailboxes:
-    """Makes accounts; each has a name of its own, so tests do not meet."""
+    def change_password(self, password):
+        """Behind postern's back; self.password stays the old one. Dovecot looks at its users once a second."""
+        self.dovecot.set_users({**self.dovecot.users, self.user: password})
+        await_login(self.dovecot, self.user, password)
 
-    def __init__(self, dovecot):
-        self.dovecot = dovecot
+
+class Mailboxes:
+    """Hands out accounts; each has a name of its own, so tests do not meet.
+
+    They are made before the server starts: Dovecot looks at its list of users once a second, so one made later costs
+    its test up to two seconds.
+    """
+
+    READY = 1500
+
+    def __init__(self):
+        self.dovecot = None
         self.made = []
-        self._numbers = itertools.count(1)
+        self._ready = [(f"tester{number:04}@example.com", f"password {number:04} zq9")
+                       for number in reversed(range(self.READY))]
+
+    def users(self):
+        return dict(self._ready)
 
     def new(self, user=None, password=None):
-        number = next(self._numbers)
-        box = Mailbox(self.dovecot, user or f"tester{number:04}@example.com", password or f"password {number:04} zq9")
-        self.dovecot.set_users({**self.dovecot.users, box.user: box.password})
+        """A fresh mailbox. With a name or password of your own it takes a moment."""
+        ready_user, ready_password = self._ready.pop()
+        box = Mailbox(self.dovecot, user or ready_user, password or ready_password)
         self.made.append(box)
+        if user or password:
+            self.dovecot.set_users({**self.dovecot.users, box.user: box.password})
+            self._await(box)
         return box
+
+    def set_password(self, box, password):
+        """A new password, in force at once."""
+        box.password = password
+        self.made.append(Mailbox(self.dovecot, box.user, password))
+        self.dovecot.set_users({**self.dovecot.users, box.user: password})
+        self._await(box)
 
     def secrets(self):
         return [word for box in self.made for word in (box.user, box.password)]
+
+    @staticmethod
+    def _await(box):
+        """Asked by AUTHENTICATE PLAIN, which takes any characters. Failures slow Dovecot down: not too often."""
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                connection = imaplib.IMAP4("127.0.0.1", box.dovecot.imap_port, timeout=10)
+                connection.authenticate("PLAIN", lambda _: f"\0{box.user}\0{box.password}".encode())
+                connection.logout()
+                return
+            except imaplib.IMAP4.error:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.3)

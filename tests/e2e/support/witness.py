@@ -33,9 +33,8 @@ LISTED = ("messageId", "size", "receivedAt", "keywords", *_SYSTEM.values())
 class Witness:
     """A direct IMAP client of one user; one thread uses it."""
 
-    def __init__(self, server, user, password):
-        self._imap = imaplib.IMAP4("127.0.0.1", server.imap_port, timeout=30)
-        self._imap.login(user, password)
+    def __init__(self, mailbox):
+        self._imap = mailbox.imap()
         self._selected = None
 
     def __enter__(self):
