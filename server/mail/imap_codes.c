@@ -46,6 +46,10 @@ static const struct code_row phrase_rows[] = {
     {"temporarily unavailable", ERR_REFUSED, 30},
     {"temporary authentication failure", ERR_REFUSED, 30},
     {"internal error", ERR_REFUSED, 0},
+    {"mailbox doesn't exist", ERR_NOT_FOUND, 0},
+    {"mailbox does not exist", ERR_NOT_FOUND, 0},
+    {"no such mailbox", ERR_NOT_FOUND, 0},
+    {"unknown mailbox", ERR_NOT_FOUND, 0},
 };
 
 #define ROWS(table) (sizeof(table) / sizeof *(table))
