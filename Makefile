@@ -111,7 +111,7 @@ $(BUILD)/postern: $(foreach l,$(LIB_ORDER),$(BUILD)/lib/$(l).a)
 
 # ---- unit tests: tests/unit/<layer>/<name>.c, one program each, seeing what the layer sees ----
 # Session tests run on the contract's in-memory backend.
-MEMORY_BACKEND := $(wildcard tests/contract/memory_*.c)
+MEMORY_BACKEND := $(filter-out %_fixture.c,$(wildcard tests/contract/memory_*.c))
 session_unit_extra := $(MEMORY_BACKEND)
 session_links := net
 UNIT_LAYERS := base http net mail store session api main
@@ -122,9 +122,9 @@ $$($(1)_unit_bin): $(BUILD)/unit/%: tests/unit/%.c $$($(1)_unit_extra) $(BUILD)/
     $(foreach s,$(sort $(1) $($(1)_sees) $($(1)_links)),$(BUILD)/lib/$(s).a)
 	@mkdir -p $$(@D)
 	$$(CC) $$(CFLAGS) -Wno-missing-prototypes $$($(1)_flags) $$($(1)_inc) $$($(1)_links:%=-iquote include/%) $$($(1)_cc) -iquote tests/unit \
-	    -iquote tests/contract -MMD -MP -MF $$@.d $$(LDFLAGS) $$(filter %.c,$$^) \
+	    -iquote tests/contract $$(LDFLAGS) $$(filter %.c,$$^) \
 	    -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group -lcmocka $$(LIBS) -o $$@
--include $$($(1)_unit_bin:=.d)
+$$($(1)_unit_bin): $$(wildcard tests/unit/$(1)/*.h tests/contract/*.h include/*/*.h)
 UNIT_BIN += $$($(1)_unit_bin)
 .PHONY: unit-$(1)
 unit-$(1): $$($(1)_unit_bin)
@@ -135,17 +135,19 @@ $(foreach l,$(UNIT_LAYERS),$(eval $(call unit_rules,$(l))))
 unit: $(UNIT_BIN)
 	@$(PYTHON) tests/run_unit.py $(UNIT_BIN)
 
-# ---- contract: one suite, every backend ----
-CONTRACT := $(BUILD)/contract
-$(CONTRACT): $(wildcard tests/contract/*.c) $(BUILD)/flags $(BUILD)/lib/mail.a $(BUILD)/lib/net.a $(BUILD)/lib/base.a
+# ---- contract: one suite, one program for each backend ----
+CONTRACTS := $(BUILD)/contract/memory $(BUILD)/contract/imap
+$(BUILD)/contract/memory: $(MEMORY_BACKEND)
+$(CONTRACTS): $(BUILD)/contract/%: tests/contract/contract.c tests/contract/%_fixture.c $(BUILD)/flags \
+    $(foreach l,mail net base,$(BUILD)/lib/$(l).a)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -Wno-missing-prototypes -iquote tests/contract -iquote include/mail -iquote include/base \
-	    -iquote include/net -MMD -MP -MF $@.d $(LDFLAGS) $(filter %.c,$^) \
-	    -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS) -o $@
--include $(CONTRACT).d
+	    -iquote include/net $(LDFLAGS) $(filter %.c,$^) \
+	    -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lcmocka $(LIBS) -o $@
+$(CONTRACTS): $(wildcard tests/contract/*.h include/mail/*.h include/base/*.h include/net/*.h)
 .PHONY: contract
-contract: $(CONTRACT)
-	@$(PYTHON) tests/contract/run.py $(CONTRACT)
+contract: $(CONTRACTS)
+	@$(PYTHON) tests/contract/run.py $(CONTRACTS)
 
 # ---- lint: what a machine can judge; stamps, so that only what changed is judged again ----
 LINT := build/lint
