@@ -1,6 +1,6 @@
 /* content.c - bytes of a message or a part, streamed: whole, or one range.
  *
- * The answer begins with the first byte that the mail server gave, so whatever fails before is a
+ * The answer begins with the first bytes that the mail server gave, so whatever fails before is a
  * problem document. What fails later breaks the stream: a length that was promised is kept or the
  * connection to the client is closed. */
 #include "disposition.h"
@@ -11,7 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define UNKNOWN (-1)
+#define UNKNOWN         (-1)
+#define HELD_MOST_BYTES PIPE_DEFAULT_BYTES /* goes into the pipe without waiting */
 
 struct download {
     struct sink sink;
@@ -25,6 +26,7 @@ struct download {
     uint64_t first, last; /* last UINT64_MAX: to the end */
     int64_t expected;     /* bytes to come */
     uint64_t sent;
+    struct buf held;   /* of an unknown size: held back, for a small one is then known */
     struct pipe *pipe; /* once begun */
 };
 
@@ -54,17 +56,35 @@ static void begin(struct download *download)
                          download->expected);
 }
 
+static enum err pass_on(struct download *download, const void *data, size_t length)
+{
+    return pipe_write(download->pipe, data, length,
+                      download->request->api->config.stall_timeout_ms);
+}
+
+static enum err begin_with_held(struct download *download)
+{
+    begin(download);
+    enum err err = pass_on(download, download->held.data, download->held.length);
+    buf_clear(&download->held);
+    return err;
+}
+
 static enum err download_write(struct sink *sink, const void *data, size_t length)
 {
     struct download *download = (struct download *)sink;
-    struct request *request = download->request;
+    enum err err = OK;
     if (download->expected != UNKNOWN && length > (uint64_t)download->expected - download->sent)
-        return fault_set(&request_call(request)->fault, ERR_PROTOCOL,
+        return fault_set(&request_call(download->request)->fault, ERR_PROTOCOL,
                          "the mail server sent more than it said there was");
-    if (!download->pipe)
-        begin(download);
     download->sent += length;
-    return pipe_write(download->pipe, data, length, request->api->config.stall_timeout_ms);
+    if (!download->pipe && download->expected == UNKNOWN && download->sent <= HELD_MOST_BYTES) {
+        buf_append(&download->held, data, length);
+        return OK;
+    }
+    if (!download->pipe)
+        err = begin_with_held(download);
+    return err ? err : pass_on(download, data, length);
 }
 
 static enum err download_read(struct download *download)
@@ -97,17 +117,17 @@ static void content_stream(struct request *request)
         err = fault_set(&request_call(request)->fault, ERR_PROTOCOL,
                         "the mail server sent less than it said there was");
     if (err && !download->pipe) {
+        buf_clear(&download->held);
         request_fail(request);
         return;
     }
     if (!err)
         remember_size(download);
-    if (download->pipe) {
-        request_end_stream(request, download->pipe, err);
-        return;
+    if (!download->pipe) {
+        download->expected = (int64_t)download->sent;
+        err = begin_with_held(download);
     }
-    set_headers(download); /* nothing to send: an empty part */
-    request_reply(request, download->status, download->type, &(struct buf){.max_bytes = 1});
+    request_end_stream(request, download->pipe, err);
 }
 
 /* Promises the length without sending: the reader of a HEAD is never asked. */
@@ -178,6 +198,7 @@ static void content_begin(struct request *request, struct download *download)
 {
     request->state = download;
     download->sink.write = download_write;
+    buf_init(&download->held, HELD_MOST_BYTES);
     download->request = request;
     download->status = 200;
     request->task.lane = LANE_BULK;

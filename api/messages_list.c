@@ -12,23 +12,31 @@ static struct mirror *mirror_of(struct request *request)
     return seat_mirror(request->seat);
 }
 
-/* Splits at commas before decoding, so that a path may hold one as %2C. */
+/* `path:` is followed by a percent-encoded path, as in a URL's path, so that it may hold a comma. A
+ * client that encoded it once only is understood all the same. */
+static const char *key_decode(struct arena *arena, const char *item, size_t length)
+{
+    const char *decoded = NULL;
+    if (length > 5 && strncmp(item, "path:", 5) == 0)
+        decoded = text_percent_decode(arena, item, length, false);
+    return decoded ? decoded : arena_strndup(arena, item, length);
+}
+
 static enum err keys_parse(struct request *request, struct list *list)
 {
     struct fault *fault = &request_call(request)->fault;
     const char *text = request->params.text[PARAM_FOLDER];
     if (!text)
         text = "inbox";
-    list->keys = arena_array(&request->arena, char *, strlen(text) / 2 + 1);
+    list->keys = arena_array(&request->arena, const char *, strlen(text) / 2 + 1);
     for (const char *at = text; at;) {
         size_t length = strcspn(at, ",");
-        char *key = text_percent_decode(&request->arena, at, length, true);
-        if (!key || !*key)
+        if (!length)
             return fault_at(fault, ERR_INVALID, "folder",
                             "folder is ids, roles, path:... with commas between, or *");
         if (list->key_count == LIST_FOLDERS_MOST)
             return fault_at(fault, ERR_INVALID, "folder", "at most %d folders", LIST_FOLDERS_MOST);
-        list->keys[list->key_count++] = key;
+        list->keys[list->key_count++] = key_decode(&request->arena, at, length);
         at = at[length] ? at + length + 1 : NULL;
     }
     list->is_everywhere = list->key_count == 1 && strcmp(list->keys[0], "*") == 0;

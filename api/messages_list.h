@@ -13,7 +13,7 @@ struct list {
     struct fields fields;
     bool is_ndjson;
     bool is_everywhere; /* folder=* */
-    char **keys;        /* else ids, roles, paths: decoded */
+    const char **keys;  /* else ids, roles, paths: decoded */
     uint32_t key_count;
     bool asked_folders;
 
@@ -28,7 +28,7 @@ struct list {
     struct message_row *rows; /* limit + 1 */
     uint32_t row_count, limit;
     uint32_t older_rounds, preview_at; /* folders whose previews were asked for */
-    bool lacks_previews;
+    bool asked_previews, lacks_previews;
 };
 
 /* Every folder is as fresh as it has to be: fill the page and answer. */

@@ -232,6 +232,7 @@ static void list_answer(struct request *request)
 
 /* ---- previews: asked for once a folder, and never worth failing for ---- */
 
+static void page_fill(struct request *request);
 static void list_previews(struct request *request);
 
 static uint32_t missing_previews(const struct list *list, int64_t folder, uint32_t *uids)
@@ -258,41 +259,50 @@ static void previews_fetch(struct request *request)
     }
     fault_clear(&call->fault);
     list->preview_at++;
+    list->asked_previews = true;
     list_previews(request);
+}
+
+/* Previews are part of a folder's state: what they are told with must be read after they were
+ * written, the state before the page. */
+static void page_again(struct request *request)
+{
+    struct list *list = request->state;
+    for (uint32_t i = 0; i < list->folder_count; i++) {
+        struct folder_row *folder = &list->folders[i];
+        if (mirror_folder(mirror_of(request), request_call(request), folder->number, folder)) {
+            request_fail(request);
+            return;
+        }
+    }
+    list->asked_previews = false;
+    page_fill(request);
 }
 
 static void list_previews(struct request *request)
 {
     struct list *list = request->state;
     uint32_t *uids = arena_array(&request->arena, uint32_t, list->limit);
-    uint32_t count = list->row_count < list->limit ? list->row_count : list->limit;
     bool wanted = fields_want(&list->fields, FIELD_PREVIEW);
-    for (; wanted && list->preview_at < list->folder_count; list->preview_at++) {
+    bool may_ask = !request->freshness.only_if_cached && request->source != SOURCE_STALE;
+    for (; wanted && may_ask && list->preview_at < list->folder_count; list->preview_at++) {
         const struct folder_row *folder = &list->folders[list->preview_at];
-        if (request->freshness.only_if_cached || request->source == SOURCE_STALE ||
-            !missing_previews(list, folder->number, uids))
+        if (!missing_previews(list, folder->number, uids))
             continue;
         request->takes_fault = true;
         request_need(request, NEED_CONNECTION, folder->number, previews_fetch);
         return;
     }
-    for (uint32_t i = 0; wanted && i < count; i++) {
-        struct message_row row;
-        if (list->rows[i].preview)
-            continue;
-        struct fault *fault = &request_call(request)->fault;
-        if (!mirror_message(mirror_of(request), request_call(request), list->rows[i].folder,
-                            list->rows[i].uid, &row, NULL))
-            list->rows[i].preview = row.preview;
-        fault_clear(fault); /* gone in this very moment: it was there when the list was read */
-        list->lacks_previews |= !list->rows[i].preview;
+    if (list->asked_previews) {
+        page_again(request);
+        return;
     }
+    for (uint32_t i = 0; wanted && i < list->row_count && i < list->limit; i++)
+        list->lacks_previews |= !list->rows[i].preview;
     list_answer(request);
 }
 
 /* ---- the page ---- */
-
-static void page_fill(struct request *request);
 
 static void older_fetch(struct request *request)
 {

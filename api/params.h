@@ -31,12 +31,11 @@ enum { ENCODING_DECODED, ENCODING_RAW };
 #define TEXT_BYTES_MOST    (4u * 1024u * 1024u)
 
 struct params {
-    const char *text[PARAM_COUNT]; /* decoded; NULL when left out. `folder` stays raw, see below */
+    const char *text[PARAM_COUNT]; /* decoded; NULL when left out */
     uint64_t number[PARAM_COUNT];  /* of a number its value or default, of a choice its index */
 };
 
-/* ERR_INVALID at the parameter's name: unknown, repeated, malformed, out of range. A comma list
- * whose items may hold commas (`folder`) is kept percent-encoded for its reader to split. */
+/* ERR_INVALID at the parameter's name: unknown, repeated, malformed, out of range. */
 enum err params_parse(const char *query, uint32_t accepted, struct arena *arena,
                       struct fault *fault, struct params *out);
 
