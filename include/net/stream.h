@@ -46,6 +46,9 @@ bool stream_is_tls(const struct stream *stream);
 void stream_set_deadline(struct stream *stream, int64_t deadline_ms);
 /* Most bytes that may be read from now on; passing it is ERR_TOO_LARGE. UINT64_MAX: none. */
 void stream_set_budget(struct stream *stream, uint64_t bytes);
+/* From now on *cancelled is polled too, at least every 50 ms; NULL: no more. For what comes between
+ * open and the moment the owner can be told of the stream: greeting, login. */
+void stream_watch(struct stream *stream, const volatile bool *cancelled);
 void stream_cancel(struct stream *stream); /* from any thread; a blocked read returns at once */
 
 /* -1 on failure (also at EOF: libetpan loops on 0), else bytes moved, at least 1. */

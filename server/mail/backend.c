@@ -97,6 +97,7 @@ static enum host_class classify_host(const char *host)
 /* ---- accounting ---- */
 
 struct timed {
+    struct backend *backend;
     struct call *call;
     enum backend_protocol protocol;
     unsigned host_class;
@@ -104,11 +105,12 @@ struct timed {
     int64_t began_us;
 };
 
-static struct timed timed_begin(const struct backend *backend, struct call *call,
+static struct timed timed_begin(struct backend *backend, struct call *call,
                                 enum command command)
 {
     assert(backend && call && call->arena);
     return (struct timed){
+        .backend = backend,
         .call = call,
         .protocol = backend->protocol,
         .host_class = backend->host_class,
@@ -154,6 +156,8 @@ static enum err timed_end(const struct timed *timed, enum err err)
     metric_observe_us(seconds_metric(timed), took_us);
     if (err)
         count_failure(timed, err);
+    if (err_kills_connection(err))
+        timed->backend->dead = true;
     return err;
 }
 

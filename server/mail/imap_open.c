@@ -34,11 +34,13 @@ static enum err imapc_open(const struct backend_target *target, struct call *cal
     arena_init(&imap->arena);
     arena_init(&imap->scratch);
     imapc_wire_init(&imap->wire, stream, target->world);
+    stream_watch(stream, cancelled);
     err = imapc_login(imap, target, call);
     if (err) {
         imapc_free(imap);
         return err;
     }
+    stream_watch(stream, NULL);
     *out = &imap->backend;
     return OK;
 }

@@ -237,6 +237,11 @@ void stream_cancel(struct stream *stream)
     (void)written; /* an eventfd that is full is readable already */
 }
 
+void stream_watch(struct stream *stream, const volatile bool *cancelled)
+{
+    stream->opening_cancelled = cancelled;
+}
+
 /* ---- moving bytes ---- */
 
 static ssize_t plain_read(struct stream *stream, void *out, size_t capacity)

@@ -59,14 +59,13 @@ static enum err connect_backend(struct task *task, struct backend **out)
         .password = seat->password.data ? &seat->password : NULL,
         .access_token = seat->access_token.data ? &seat->access_token : NULL,
     };
-    int64_t began_us = clock_now_us(), deadline_ms = task->call.deadline_ms;
+    int64_t deadline_ms = task->call.deadline_ms;
     int64_t connect_by_ms = clock_now_ms() + sessions->config.connect_timeout_ms;
     if (connect_by_ms < deadline_ms)
         task->call.deadline_ms = connect_by_ms;
     enum err err = backend_open(sessions->config.ops[seat->protocol], &target, &task->call,
                                 &task->connection->cancelled, out);
     task->call.deadline_ms = deadline_ms;
-    task->call.connect_us += clock_now_us() - began_us;
     return err;
 }
 

@@ -91,7 +91,7 @@ static struct mirror_sync_state state_after(const struct folder_sync *self)
     if (!self->fresh && uid_next < self->row.uid_next)
         uid_next = self->row.uid_next;
     if (self->told && uid_next <= self->highest)
-        uid_next = self->highest + 1;
+        uid_next = self->highest < UINT32_MAX ? self->highest + 1 : UINT32_MAX;
     if (self->fresh)
         floor = self->told >= facts->exists ? 1 : self->told ? self->lowest : uid_next;
     return (struct mirror_sync_state){
