@@ -36,6 +36,7 @@ def checks():
         "python": [*python, "-c", "import sys\nfor name in sys.argv[1:]: compile(open(name).read(), name, 'exec')",
                    *files("tests/**/*.py")],
         "build": [*MAKE, "build"],
+        "release": [*MAKE, "MODE=release", "build"],  # the optimiser sees, and warns of, more
         "symbols": [*python, "tests/checks/symbols.py", *archives],
         "drift": [*python, "tests/checks/drift.py", f"{BUILD}/postern"],
     }
