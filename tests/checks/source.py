@@ -86,7 +86,7 @@ def judge_rooms(name, text, code, failures, warnings):
     rooms += [("function", f"{name}:{start}: {function}()", lines) for function, start, lines in functions(code)]
     for kind, where, lines in rooms:
         soft, hard = ROOMS[kind]
-        if name.startswith("tests/unit") and kind == "file":
+        if name.startswith("tests/") and kind == "file":
             hard *= 2
         if lines > hard:
             failures.append(f"{where}: {lines} lines, more than {hard}: a second {kind} hides in it")
