@@ -145,7 +145,7 @@ static struct sessions_config make_sessions_config(const struct service *service
     return (struct sessions_config){
         .store = service->store,
         .world = &service->world,
-        .ops = {[PROTOCOL_IMAP] = &imap_backend},
+        .ops = {[PROTOCOL_IMAP] = &backend_imap},
         .threads_max = (uint32_t)settings->worker_threads,
         .sessions_max = (uint32_t)settings->sessions_max,
         .interactive_connections = (uint32_t)settings->interactive_connections,
@@ -308,7 +308,7 @@ int serve(const struct settings *settings)
     umask(077);
     if (log_level_parse(settings->log_level, &level))
         log_set_level(level);
-    mail_init();
+    backend_init();
     enum err err = open_service(&service, &fault);
     if (!err)
         err = start_service(&service, &fault);

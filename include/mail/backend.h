@@ -222,10 +222,10 @@ struct backend {
     const char *selected; /* remote name of the folder selected now, or NULL: for affinity */
 };
 
-extern const struct backend_ops imap_backend; /* RFC 3501 and friends, on libetpan */
+extern const struct backend_ops backend_imap; /* RFC 3501 and friends, on libetpan */
 
 /* Once, before threads: GMime, libetpan's extension table, debug hooks off. */
-void mail_init(void);
+void backend_init(void);
 
 /* ---- the only callers of ops: each checks arguments, counts and times (call->upstream_us) ---- */
 enum err backend_open(const struct backend_ops *ops, const struct backend_target *target,

@@ -1,4 +1,4 @@
-/* decode.h - from the bytes of a mail to clean UTF-8, on GMime 3. Thread-safe after mail_init.
+/* decode.h - from the bytes of a mail to clean UTF-8, on GMime 3. Thread-safe after backend_init.
  *
  * Inputs are hostile: any bytes, any length the caller's caps let through. Results are valid UTF-8
  * without controls (mailbox.h) in the given arena. Nothing here fails: what cannot be decoded is

@@ -38,8 +38,16 @@ void imapc_etpan_init(void)
 
 /* ---- the writer ---- */
 
+#define LEVELS_MAX   128u
+#define NUMBERS_FROM 6u /* no item has a number before its seventh field: octets, then lines */
+
 struct writer {
-    char *put; /* room for everything was made beforehand, see etpan_buffer */
+    char *put;      /* room for everything was made beforehand, see etpan_buffer */
+    uint32_t depth; /* of the list being written */
+    struct {
+        uint32_t count; /* values so far */
+        bool is_leaf;   /* the first one was no list */
+    } lists[LEVELS_MAX + 1];
 };
 
 static void write_quoted(struct writer *writer, const struct imapc_token *token)
@@ -66,10 +74,13 @@ static void write_quoted(struct writer *writer, const struct imapc_token *token)
     *writer->put++ = '"';
 }
 
+/* A number where a string belongs is quoted: the parser would take it and lose its memory. */
 static void write_atom(struct writer *writer, const struct imapc_token *token)
 {
     uint64_t number;
-    if (imapc_span_number(token->span, UINT32_MAX, &number)) {
+    if (writer->lists[writer->depth].is_leaf && writer->lists[writer->depth].count < NUMBERS_FROM) {
+        write_quoted(writer, token);
+    } else if (imapc_span_number(token->span, UINT32_MAX, &number)) {
         memcpy(writer->put, token->span.text, token->span.length);
         writer->put += token->span.length;
     } else if (strspn(token->span.text, "0123456789") >= token->span.length) {
@@ -82,9 +93,25 @@ static void write_atom(struct writer *writer, const struct imapc_token *token)
     }
 }
 
+/* Before a token is written: where in its list it stands. */
+static void count_value(struct writer *writer, enum imapc_token_kind kind)
+{
+    if (kind == TOKEN_CLOSE) {
+        writer->depth--;
+        writer->lists[writer->depth].count++;
+    } else if (kind == TOKEN_OPEN) {
+        writer->depth++;
+        writer->lists[writer->depth].count = 0;
+        writer->lists[writer->depth].is_leaf = false;
+    } else {
+        if (writer->lists[writer->depth].count == 0)
+            writer->lists[writer->depth].is_leaf = true;
+    }
+}
+
 static bool write_value(struct writer *writer, struct imapc_span value, uint32_t depth_max)
 {
-    struct imapc_scan scan = imapc_scan_of(value, depth_max);
+    struct imapc_scan scan = imapc_scan_of(value, depth_max < LEVELS_MAX ? depth_max : LEVELS_MAX);
     struct imapc_token token;
     bool after_open = true;
     for (const char *before = scan.at; imapc_scan_next(&scan, &token); before = scan.at) {
@@ -92,6 +119,7 @@ static bool write_value(struct writer *writer, struct imapc_span value, uint32_t
         if (spaced && !after_open && token.kind != TOKEN_CLOSE)
             *writer->put++ = ' ';
         after_open = token.kind == TOKEN_OPEN;
+        count_value(writer, token.kind);
         switch (token.kind) {
         case TOKEN_OPEN: *writer->put++ = '('; break;
         case TOKEN_CLOSE: *writer->put++ = ')'; break;
@@ -102,6 +130,8 @@ static bool write_value(struct writer *writer, struct imapc_span value, uint32_t
             break;
         default: write_atom(writer, &token); break;
         }
+        if (token.kind != TOKEN_OPEN && token.kind != TOKEN_CLOSE)
+            writer->lists[writer->depth].count++;
     }
     return !scan.broken && scan.depth == 0;
 }
@@ -122,7 +152,7 @@ static MMAPString *etpan_buffer(struct imapc_span envelope, struct imapc_span st
     MMAPString *buffer = mmap_string_sized_new(room);
     if (!buffer)
         abort();
-    struct writer writer = {buffer->str};
+    struct writer writer = {.put = buffer->str, .depth = 0};
     bool good = true;
     write_text(&writer, "* 1 FETCH (");
     if (envelope.text) {

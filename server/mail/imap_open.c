@@ -30,7 +30,7 @@ static enum err imapc_open(const struct backend_target *target, struct call *cal
     if (err)
         return err;
     struct imapc *imap = xalloc(sizeof *imap);
-    imap->backend = (struct backend){.ops = &imap_backend, .protocol = PROTOCOL_IMAP};
+    imap->backend = (struct backend){.ops = &backend_imap, .protocol = PROTOCOL_IMAP};
     arena_init(&imap->arena);
     arena_init(&imap->scratch);
     imapc_wire_init(&imap->wire, stream, target->world);
@@ -81,7 +81,7 @@ static enum err imapc_noop(struct backend *backend, struct call *call)
     return imapc_simple((struct imapc *)backend, call, NULL, "NOOP", NULL);
 }
 
-const struct backend_ops imap_backend = {
+const struct backend_ops backend_imap = {
     .name = "imap",
     .open = imapc_open,
     .close = imapc_close,
@@ -101,7 +101,7 @@ const struct backend_ops imap_backend = {
     .quota = imapc_quota,
 };
 
-void mail_init(void)
+void backend_init(void)
 {
     g_mime_init();
     mailstream_debug = 0;

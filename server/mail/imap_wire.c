@@ -233,6 +233,11 @@ static enum err read_literal(struct imapc_wire *wire, struct fault *fault, struc
         buf_text(&wire->response, "\"\"");
         return pass_literal(wire, fault, size, sink);
     }
+    if (size > wire->world->command_bytes_max) {
+        wire->dead = true;
+        return fault_set(fault, ERR_PROTOCOL, "the mail server announced %llu bytes",
+                         (unsigned long long)size);
+    }
     made->literal_bytes += size;
     if (made->literal_bytes > wire->world->literal_bytes_max)
         made->cut = true;

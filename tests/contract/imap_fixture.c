@@ -151,7 +151,7 @@ static void stop(void)
 const struct fixture *fixture_start(void)
 {
     static struct fixture fixture = {
-        .ops = &imap_backend,
+        .ops = &backend_imap,
         .make_folder = make_folder,
         .deliver = deliver,
         .flag = flag,
@@ -169,7 +169,7 @@ const struct fixture *fixture_start(void)
         fixture.skip = "POSTERN_TEST_IMAP=host:port:user:password is not set";
         return &fixture;
     }
-    mail_init();
+    backend_init();
     if (reach_new("*", &fault, &reach) || tls_trust_new(getenv("POSTERN_TEST_CA"), &fault, &trust))
         die(fault.detail);
     world.reach = reach;

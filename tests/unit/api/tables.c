@@ -59,7 +59,7 @@ static void parameters_are_decoded_by_kind(void **state)
                      OK);
     assert_int_equal(params.number[PARAM_LIMIT], 500);
     assert_int_equal(params.number[PARAM_TOTAL], TOTAL_EXACT);
-    assert_string_equal(params.text[PARAM_FOLDER], "path:a,b,inbox");
+    assert_string_equal(params.text[PARAM_FOLDER], "path:a%2Cb,inbox");
     assert_string_equal(params.text[PARAM_FIELDS], "id,subject");
 }
 

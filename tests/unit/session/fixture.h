@@ -120,7 +120,8 @@ static inline void fixture_stop(struct fixture *fixture)
     if (fixture->session)
         session_give(&fixture->session);
     sessions_stop(&fixture->sessions, clock_now_ms() + 5000);
-    memory_server_free(&fixture->server);
+    if (fixture->server)
+        memory_server_free(&fixture->server);
     store_close(&fixture->store);
     reach_free(&fixture->reach);
     snprintf(command, sizeof command, "%s/key", fixture->data_dir);
