@@ -66,11 +66,9 @@ enum err flags_known_load(struct mirror_sync *sync)
     buf_init(&entries, SIZE_MAX / 4);
     err = flags_read(sync, &reading, &entries);
     reading_end(&reading);
-    sync->flags = (struct flags_known){
-        .count = (uint32_t)(entries.length / sizeof(struct flags_entry)),
-        .items = (struct flags_entry *)(void *)buf_detach(&entries),
-        .loaded = true,
-    };
+    sync->flags.loaded = true;
+    sync->flags.count = (uint32_t)(entries.length / sizeof(struct flags_entry));
+    sync->flags.items = (struct flags_entry *)(void *)buf_detach(&entries);
     return err;
 }
 

@@ -71,7 +71,7 @@ static int by_number(const void *a, const void *b)
 struct list {
     struct reading *reading;
     const struct list_query *query;
-    struct candidate after;
+    struct list_place after;
     struct row_sink *sink;
 };
 
@@ -80,15 +80,18 @@ struct list {
 static enum err walk_begin(struct list *list, enum sql which, int64_t folder, sqlite3_stmt **out)
 {
     struct fault *fault = &list->reading->call->fault;
+    const struct list_place *after = &list->after;
     int64_t floor;
+    /* At the place's very second, what lies behind it: of an earlier folder all, of a later one
+       nothing. */
+    int64_t uid = folder == after->folder ? after->uid : folder < after->folder ? INT64_MAX : 0;
     *out = NULL;
     enum err err = handle_number(list->reading->db, fault, SQL_FOLDER_FLOOR, VALUES(V_INT(folder)),
                                  -1, &floor);
     if (err || floor < 0)
         return err;
     *out = handle_query(list->reading->db, fault, which,
-                        VALUES(V_INT(folder), V_INT(list->after.received_s), V_INT(list->after.key),
-                               V_INT(message_key(folder, (uint32_t)floor)),
+                        VALUES(V_INT(folder), V_INT(after->received_s), V_INT(uid), V_INT(floor),
                                V_INT(list->query->limit)));
     return *out ? OK : fault->code;
 }
@@ -125,9 +128,11 @@ static enum err gather(struct list *list, int64_t folder, struct page *page)
         err = handle_step(list->reading->db, &list->reading->call->fault, statement, &found);
         if (err || !found)
             break;
-        wanted =
-            page_offer(page, &(struct candidate){.received_s = sqlite3_column_int64(statement, 0),
-                                                 .key = sqlite3_column_int64(statement, 1)});
+        const struct candidate candidate = {
+            .received_s = sqlite3_column_int64(statement, 0),
+            .key = message_key(folder, (uint32_t)sqlite3_column_int64(statement, 1)),
+        };
+        wanted = page_offer(page, &candidate);
     }
     handle_done(statement);
     return err;
@@ -172,13 +177,12 @@ static enum err list_many(struct list *list)
 enum err mirror_list(struct mirror *mirror, struct call *call, const struct list_query *query,
                      struct row_sink *sink)
 {
+    static const struct list_place top = {.received_s = INT64_MAX, .folder = INT64_MAX};
     struct reading reading;
-    const struct list_place *after = query->after;
     struct list list = {
         .reading = &reading,
         .query = query,
-        .after = {.received_s = after ? after->received_s : INT64_MAX,
-                  .key = after ? message_key(after->folder, after->uid) : INT64_MAX},
+        .after = query->after ? *query->after : top,
         .sink = sink,
     };
     if (query->folder_count == 0 || query->limit == 0)

@@ -59,8 +59,8 @@ const char *const sql_texts[SQL_COUNT] = {
     [SQL_FOLDER_SYNCED] = "UPDATE folder SET synced_ms = ?2 WHERE number = ?1",
 
     [SQL_MESSAGE_ADD] =
-        "INSERT OR IGNORE INTO message(key, folder, received_s, date_s, size, flags, modseq, "
-        "change, keywords, id) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT OR IGNORE INTO message(key, folder, uid, received_s, date_s, size, flags, modseq, "
+        "change, keywords, id) VALUES(?1, ?2, ?1 & 4294967295, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [SQL_BODY_ADD] = "INSERT OR REPLACE INTO body(key, render, json, facts) "
                      "VALUES(?1, ?2, ?3, ?4)",
     [SQL_MESSAGE_STATE] = "SELECT m.flags, m.keywords, m.id, b.facts FROM message m "
@@ -88,20 +88,21 @@ const char *const sql_texts[SQL_COUNT] = {
                   "ORDER BY key",
     [SQL_JOURNAL_RANGE] =
         "INSERT INTO journal(seq, at_s, kind, folder, uid, id, fields) "
-        "SELECT ?3 + row_number() OVER (ORDER BY key), ?4, ?5, folder, key & 4294967295, id, 0 "
+        "SELECT ?3 + row_number() OVER (ORDER BY key), ?4, ?5, folder, uid, id, 0 "
         "FROM message WHERE key BETWEEN ?1 AND ?2",
     [SQL_DROP_MESSAGES] = "DELETE FROM message WHERE key BETWEEN ?1 AND ?2",
     [SQL_DROP_BODIES] = "DELETE FROM body WHERE key BETWEEN ?1 AND ?2",
     [SQL_DROP_PART_SIZES] = "DELETE FROM part_size WHERE key BETWEEN ?1 AND ?2",
     [SQL_DROP_ALIASES] = "DELETE FROM alias WHERE key BETWEEN ?1 AND ?2",
 
-    /* The key ends message_newest, so both are walks of that index from the place on. */
+    /* Walks of message_newest from the place on. It holds the uid although the key does: SQLite
+       3.40 does not seek by a row value that ends in the key. */
     [SQL_LIST] = "SELECT " ROW_COLUMNS " FROM message m JOIN body b ON b.key = m.key "
-                 "WHERE m.folder = ?1 AND (m.received_s, m.key) < (?2, ?3) AND m.key >= ?4 "
-                 "ORDER BY m.received_s DESC, m.key DESC LIMIT ?5",
-    [SQL_WALK] = "SELECT received_s, key FROM message "
-                 "WHERE folder = ?1 AND (received_s, key) < (?2, ?3) AND key >= ?4 "
-                 "ORDER BY received_s DESC, key DESC LIMIT ?5",
+                 "WHERE m.folder = ?1 AND (m.received_s, m.uid) < (?2, ?3) AND m.uid >= ?4 "
+                 "ORDER BY m.received_s DESC, m.uid DESC LIMIT ?5",
+    [SQL_WALK] = "SELECT received_s, uid FROM message "
+                 "WHERE folder = ?1 AND (received_s, uid) < (?2, ?3) AND uid >= ?4 "
+                 "ORDER BY received_s DESC, uid DESC LIMIT ?5",
     [SQL_STALE] = "SELECT key FROM body WHERE key > ?1 AND render <> ?2 ORDER BY key LIMIT ?3",
     [SQL_RENDER_SET] = "UPDATE body SET render = ?2, json = ?3 WHERE key = ?1",
 
