@@ -12,31 +12,31 @@ static struct mirror *mirror_of(struct request *request)
     return seat_mirror(request->seat);
 }
 
-/* `path:` is followed by a percent-encoded path, as in a URL's path, so that it may hold a comma. A
- * client that encoded it once only is understood all the same. */
-static const char *key_decode(struct arena *arena, const char *item, size_t length)
-{
-    const char *decoded = NULL;
-    if (length > 5 && strncmp(item, "path:", 5) == 0)
-        decoded = text_percent_decode(arena, item, length, false);
-    return decoded ? decoded : arena_strndup(arena, item, length);
-}
-
+/* Splits at commas that stand as such, so that a path may hold one as %2C. Form encoders write
+ * every comma as %2C: when none stands as such, those split (see keys_reread for what is then
+ * meant). */
 static enum err keys_parse(struct request *request, struct list *list)
 {
     struct fault *fault = &request_call(request)->fault;
+    struct arena *arena = &request->arena;
     const char *text = request->params.text[PARAM_FOLDER];
     if (!text)
         text = "inbox";
-    list->keys = arena_array(&request->arena, const char *, strlen(text) / 2 + 1);
+    bool is_raw = strchr(text, ',') != NULL;
+    if (!is_raw)
+        text = text_percent_decode(arena, text, strlen(text), true);
+    list->whole = is_raw || strncmp(text, "path:", 5) != 0 || !strchr(text, ',') ? NULL : text;
+    list->keys = arena_array(arena, const char *, strlen(text) / 2 + 1);
     for (const char *at = text; at;) {
         size_t length = strcspn(at, ",");
-        if (!length)
+        const char *key = is_raw ? text_percent_decode(arena, at, length, true)
+                                 : arena_strndup(arena, at, length);
+        if (!key || !*key)
             return fault_at(fault, ERR_INVALID, "folder",
                             "folder is ids, roles, path:... with commas between, or *");
         if (list->key_count == LIST_FOLDERS_MOST)
             return fault_at(fault, ERR_INVALID, "folder", "at most %d folders", LIST_FOLDERS_MOST);
-        list->keys[list->key_count++] = key_decode(&request->arena, at, length);
+        list->keys[list->key_count++] = key;
         at = at[length] ? at + length + 1 : NULL;
     }
     list->is_everywhere = list->key_count == 1 && strcmp(list->keys[0], "*") == 0;
@@ -100,8 +100,23 @@ static bool has_folder(const struct list *list, int64_t number)
     return false;
 }
 
+/* One path that holds commas, or several keys? The folder that is there decides. */
+static void keys_reread(struct request *request, struct list *list)
+{
+    struct fault *fault = &request_call(request)->fault;
+    struct folder_row row;
+    if (!list->whole)
+        return;
+    if (!mirror_find_folder(mirror_of(request), request_call(request), list->whole, &row)) {
+        list->keys[0] = list->whole;
+        list->key_count = 1;
+    }
+    fault_clear(fault);
+}
+
 static enum err folders_named(struct request *request, struct list *list)
 {
+    keys_reread(request, list);
     list->folders = arena_array(&request->arena, struct folder_row, list->key_count);
     list->folder_count = 0;
     for (uint32_t i = 0; i < list->key_count; i++) {

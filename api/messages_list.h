@@ -15,6 +15,7 @@ struct list {
     bool is_everywhere; /* folder=* */
     const char **keys;  /* else ids, roles, paths: decoded */
     uint32_t key_count;
+    const char *whole; /* all of `folder`, where it may be one path with commas */
     bool asked_folders;
 
     struct folder_row *folders; /* in the order of their numbers */

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum param_kind { KIND_TEXT, KIND_NUMBER, KIND_CHOICE };
+enum param_kind { KIND_TEXT, KIND_RAW, KIND_NUMBER, KIND_CHOICE };
 
 struct param_row {
     const char *name;
@@ -16,7 +16,7 @@ struct param_row {
 #define TEXT_BYTES_MAX 4096
 
 static const struct param_row param_rows[PARAM_COUNT] = {
-    [PARAM_FOLDER] = {.name = "folder", .kind = KIND_TEXT},
+    [PARAM_FOLDER] = {.name = "folder", .kind = KIND_RAW},
     [PARAM_LIMIT] =
         {.name = "limit", .kind = KIND_NUMBER, .least = 1, .most = LIMIT_MOST, .otherwise = 50},
     [PARAM_CURSOR] = {.name = "cursor", .kind = KIND_TEXT},
@@ -74,7 +74,7 @@ static enum err value_parse(enum param param, const char *raw, size_t length, st
     if (!*text || strlen(text) > TEXT_BYTES_MAX)
         return fault_at(fault, ERR_INVALID, row->name, "%s is empty or longer than %d bytes",
                         row->name, TEXT_BYTES_MAX);
-    out->text[param] = text;
+    out->text[param] = row->kind == KIND_RAW ? arena_strndup(arena, raw, length) : text;
     if (row->kind == KIND_NUMBER)
         return number_parse(row, text, fault, &out->number[param]);
     if (row->kind == KIND_CHOICE)

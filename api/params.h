@@ -31,7 +31,7 @@ enum { ENCODING_DECODED, ENCODING_RAW };
 #define TEXT_BYTES_MOST    (4u * 1024u * 1024u)
 
 struct params {
-    const char *text[PARAM_COUNT]; /* decoded; NULL when left out */
+    const char *text[PARAM_COUNT]; /* decoded (`folder` is left raw); NULL when left out */
     uint64_t number[PARAM_COUNT];  /* of a number its value or default, of a choice its index */
 };
 
