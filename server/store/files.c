@@ -43,8 +43,8 @@ void files_remove(const char *path)
 {
     char each[PATH_MAX];
     for (size_t i = 0; i < COMPANIONS; i++) {
-        snprintf(each, sizeof each, "%s%s", path, companions[i]);
-        unlink(each);
+        if (snprintf(each, sizeof each, "%s%s", path, companions[i]) < (int)sizeof each)
+            unlink(each);
     }
 }
 

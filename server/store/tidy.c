@@ -49,7 +49,7 @@ static enum err rendered_read(struct writing *writing, int64_t *version, int64_t
 static enum err render_some(struct writing *writing, uint32_t rows, bool *left)
 {
     struct call *call = writing->call;
-    int64_t version, at, *keys = arena_array(call->arena, int64_t, rows);
+    int64_t version = 0, at = 0, *keys = arena_array(call->arena, int64_t, rows);
     uint32_t count = 0;
     bool found = true;
     *left = false;
