@@ -19,7 +19,7 @@ static bool mirror_counts(const struct folder_row *row, int64_t listed_ms)
 static void put_counts(struct buf *out, const struct folder_row *row, int64_t listed_ms)
 {
     if (mirror_counts(row, listed_ms)) {
-        put_member_int(out, "total", row->exists);
+        put_member_int(out, "total", row->complete ? row->mirrored : row->exists);
         put_member_int(out, "unread", row->unread);
     } else if (row->listing.has_status) {
         put_member_int(out, "total", row->listing.messages);

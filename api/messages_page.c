@@ -191,7 +191,7 @@ static void put_total(struct buf *out, const struct request *request, const stru
     int64_t total = 0;
     put_key(out, "total");
     for (uint32_t i = 0; i < list->folder_count; i++)
-        total += list->folders[i].exists;
+        total += list->folders[i].complete ? list->folders[i].mirrored : list->folders[i].exists;
     if (request->params.number[PARAM_TOTAL] == TOTAL_EXACT)
         put_int(out, total);
     else
