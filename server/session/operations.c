@@ -200,7 +200,7 @@ static enum err record(struct task *task, int64_t folder, uint32_t validity, uin
     };
     bool changed;
     enum err err = mirror_folder(mirror, call, folder, &row);
-    if (!err && row.validity != validity)
+    if (!err && (row.validity == 0 || row.validity != validity))
         err = fault_set(&call->fault, ERR_GONE, "the folder's UIDVALIDITY changed");
     if (!err)
         err = mirror_sync_begin(mirror, call, folder, &sink.into);
