@@ -51,10 +51,12 @@ static void take_expunge(struct imapc *imap, uint32_t sequence)
 
 static void take_exists(struct imapc *imap, uint32_t exists)
 {
-    if (exists > imap->facts.exists)
+    if (exists > imap->facts.exists) {
         imap->pending.grown = true;
-    else if (exists < imap->facts.exists)
+        imap->facts.uid_next = 0; /* what SELECT said is over; the next sync asks */
+    } else if (exists < imap->facts.exists) {
         imap->pending.expunged = true; /* a server that shrinks without a word */
+    }
     imap->facts.exists = exists;
 }
 

@@ -38,7 +38,7 @@ passdb {{
 }}
 userdb {{
   driver = static
-  args = uid={mail_uid} gid={mail_gid} home={mail}/%u
+  args = uid={mail_uid} gid={mail_gid} home={mail}/%u allow_all_users=yes
 }}
 first_valid_uid = 1
 first_valid_gid = 1
