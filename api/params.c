@@ -89,7 +89,9 @@ static enum err piece_parse(const char *piece, size_t length, uint32_t accepted,
     size_t name_length = equals ? (size_t)(equals - piece) : length;
     const char *name = text_percent_decode(arena, piece, name_length, true);
     if (!name)
-        return fault_at(fault, ERR_INVALID, "", "the query is not percent-encoded UTF-8");
+        return fault_at(fault, ERR_INVALID,
+                        arena_strndup(arena, piece, name_length < 64 ? name_length : 64),
+                        "the name of a query parameter is not percent-encoded UTF-8");
     for (int param = 0; param < PARAM_COUNT; param++) {
         if (!(accepted & ACCEPTS(param)) || strcmp(param_rows[param].name, name) != 0)
             continue;

@@ -68,10 +68,13 @@ void record_source(enum mail_source source)
         [SOURCE_MIRROR] = "source=\"mirror\"",
         [SOURCE_STALE] = "source=\"stale\"",
     };
-    if (labels[source])
-        metric_add(metric_get(METRIC_COUNTER, "postern_mirror_answers_total",
-                              "Answers by where their knowledge came from.", labels[source]),
-                   1);
+    static _Atomic(struct metric *) answers[SOURCE_COUNT]; /* finding one takes a lock */
+    if (!labels[source])
+        return;
+    if (!answers[source])
+        answers[source] = metric_get(METRIC_COUNTER, "postern_mirror_answers_total",
+                                     "Answers by where their knowledge came from.", labels[source]);
+    metric_add(answers[source], 1);
 }
 
 static void gauge(const char *name, const char *help, const char *labels, int64_t value)
