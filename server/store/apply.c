@@ -299,6 +299,7 @@ static void pending_clear(struct mirror_sync *sync)
     arena_clear(&sync->arena);
     sync->first = NULL;
     sync->last = &sync->first;
+    sync->run = NULL;
     sync->pending_messages = 0;
 }
 

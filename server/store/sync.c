@@ -52,13 +52,23 @@ enum err mirror_sync_begin_held(struct mirror *mirror, struct call *call, int64_
     return sync_begin(mirror, call, folder, true, out);
 }
 
-static struct pending *pending_add(struct mirror_sync *sync, const struct pending *what)
+/* Newest first is how backfill tells its messages, and the slowest order to insert them in: a
+ * message below all of those just before it goes in front of them. */
+static void pending_add(struct mirror_sync *sync, const struct pending *what)
 {
     struct pending *pending = arena_new(&sync->arena, struct pending);
     *pending = *what;
+    if (what->kind != PENDING_MESSAGE)
+        sync->run = NULL;
+    else if (!sync->run)
+        sync->run = sync->last;
+    if (sync->run && *sync->run && what->uid < (*sync->run)->uid) {
+        pending->next = *sync->run;
+        *sync->run = pending;
+        return;
+    }
     *sync->last = pending;
     sync->last = &pending->next;
-    return pending;
 }
 
 static enum err apply_if_full(struct mirror_sync *sync)

@@ -60,6 +60,7 @@ struct mirror_sync {
     uint32_t validity, row_validity, floor, uid_next; /* as committed; see folder_inner */
     struct arena arena;                               /* of pending ones */
     struct pending *first, **last;
+    struct pending **run; /* to the lowest of the messages at the end, or NULL */
     uint32_t pending_messages;
     uint32_t flags_reports;
     struct flags_known flags;

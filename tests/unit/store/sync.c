@@ -287,6 +287,16 @@ static void a_commit_that_covers_nothing_leaves_the_leftovers_alone(void **state
     assert_int_equal(desk_get(desk, desk->inbox, 50).flags, FLAG_SEEN);
     assert_int_equal(desk_row(desk, desk->inbox).mirrored, 1);
     assert_int_equal(desk_row(desk, desk->inbox).unread, 1);
+    /* And new ones, of a sync that was cut, while only flags of others are told. */
+    sync = desk_begin(desk, desk->inbox);
+    for (uint32_t uid = 101; uid <= 100 + SYNC_MESSAGES_MAX; uid++)
+        add(desk, sync, uid, 0);
+    mirror_sync_abort(&sync);
+    sync = desk_begin(desk, desk->inbox);
+    must(mirror_sync_flags(sync, 100, FLAG_SEEN, NULL, 0));
+    desk_commit(desk, &sync, 7, 101, 100);
+    assert_true(desk_has(desk, desk->inbox, 101));
+    assert_true(desk_has(desk, desk->inbox, 100 + SYNC_MESSAGES_MAX));
 }
 
 static void below_the_floor_nothing_is_listed_or_counted_until_it_falls(void **state)
