@@ -163,7 +163,14 @@ static void api_handle(void *app, struct exchange *exchange)
 
 static void api_refuse(void *app, struct exchange *exchange, const struct fault *fault)
 {
-    request_fail_with(request_of(app, exchange), fault);
+    struct request *request = request_of(app, exchange);
+    char allow[ALLOW_BYTES];
+    if (fault->code == ERR_METHOD) { /* a method nobody knows, on a path that somebody may */
+        route_find(HTTP_OTHER, exchange_path(exchange), &request->arena, &request->route,
+                   request->path, allow);
+        request_set_header(request, "Allow", allow[0] ? allow : "OPTIONS");
+    }
+    request_fail_with(request, fault);
 }
 
 static void api_left(void *app, struct exchange *exchange)

@@ -206,7 +206,7 @@ static void list_answer(struct request *request)
     buf_init(&body, PAGE_MOST_BYTES);
     if (cursor)
         set_next_link(request, cursor);
-    request_set_header(request, "Vary", "Accept");
+    request_set_header(request, "Vary", "Accept, Accept-Encoding");
     request_set_header(request, "Cache-Control", CACHE_REVALIDATE);
     if (!list->lacks_previews) { /* else a later answer tells more under the same name */
         char etag[ETAG_BYTES];
