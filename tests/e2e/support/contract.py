@@ -1,5 +1,6 @@
 """openapi.yaml as a judge: is this answer one that it describes? And: was every operation asked?"""
 
+import json as jsonlib
 import re
 from datetime import datetime
 
@@ -97,7 +98,10 @@ class Contract:
         known = [key for key in (kind, kind.split("/")[0] + "/*", "*/*") if key in content]
         assert known, f"{name} does not describe {kind!r} for {answer.status}: {answer!r}"
         media = content[known[0]]
-        if kind.endswith("json") and "schema" in media:
+        if kind == "application/x-ndjson" and "schema" in media:
+            for line in answer.text.splitlines():
+                self._validate(f"{name} {answer.status}", media["schema"], jsonlib.loads(line))
+        elif kind.endswith("json") and "schema" in media:
             self._validate(f"{name} {answer.status}", media["schema"], answer.json)
             if kind == PROBLEM:
                 assert answer.json["status"] == answer.status, f"{name}: the status differs: {answer!r}"

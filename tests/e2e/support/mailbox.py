@@ -1,11 +1,9 @@
 """Accounts on the private mail server, for tests."""
 
+import contextlib
 import imaplib
 import ssl
 import time
-import time
-
-BATCH = 60
 
 
 class Mailbox:
@@ -31,18 +29,17 @@ class Mailbox:
         authenticate(connection, self.user, self.password)
         return connection
 
+    def kick(self):
+        """Cut all its connections to the mail server, ours too."""
+        with contextlib.suppress(RuntimeError):  # there is none
+            self.dovecot.doveadm("kick", self.user)
+
     def target(self, security="tls", **changes):
         """The body of POST /v1/sessions; a change to None takes the member out."""
         port = self.dovecot.imaps_port if security == "tls" else self.dovecot.imap_port
         body = {"protocol": "imap", "host": "localhost", "port": port, "security": security,
                 "username": self.user, "password": self.password, **changes}
         return {name: value for name, value in body.items() if value is not None}
-
-
-    def change_password(self, password):
-        """Behind postern's back; self.password stays the old one. Dovecot looks at its users once a second."""
-        self.dovecot.set_users({**self.dovecot.users, self.user: password})
-        await_login(self.dovecot, self.user, password)
 
 
 class Mailboxes:
@@ -85,15 +82,20 @@ class Mailboxes:
 
     @staticmethod
     def _await(box):
-        """Asked by AUTHENTICATE PLAIN, which takes any characters. Failures slow Dovecot down: not too often."""
+        """Failures slow Dovecot down: not too often."""
         deadline = time.monotonic() + 10
         while True:
             try:
                 connection = imaplib.IMAP4("127.0.0.1", box.dovecot.imap_port, timeout=10)
-                connection.authenticate("PLAIN", lambda _: f"\0{box.user}\0{box.password}".encode())
+                authenticate(connection, box.user, box.password)
                 connection.logout()
                 return
             except imaplib.IMAP4.error:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.3)
+
+
+def authenticate(connection, user, password):
+    """AUTHENTICATE PLAIN takes any characters, imaplib's LOGIN only ASCII."""
+    connection.authenticate("PLAIN", lambda _: f"\0{user}\0{password}".encode())
