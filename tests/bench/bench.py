@@ -12,6 +12,8 @@ import base64
 import os
 import random
 import shutil
+import signal
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -177,7 +179,7 @@ class Bench:
                 found = alternate(self.scale.attachment_rounds, 60_000,
                                   {"postern": ours, "raw": raw, "decoding": decoding}, count=1)
         assert size << 20 <= length < (size << 20) * 1.01, length  # chunks and headers are counted, too
-        assert found["decoding"][0]["decoded"] >> 20 == size, found
+        assert found["decoding"][0]["decoded"] == size << 20, found["decoding"]
         time.sleep(0.5)
         to_decoding = ratio(found, "postern", "decoding", "per_s")
         to_raw = ratio(found, "postern", "raw", "per_s")
@@ -309,6 +311,7 @@ def main():
     parser.add_argument("--server", required=True, help="the postern program")
     parser.add_argument("--quick", action="store_true", help="smaller folders, fewer rounds: under a minute")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that all is taken down then, too
     began = time.monotonic()
     directory = Path(tempfile.mkdtemp(prefix="postern-bench-"))
     try:

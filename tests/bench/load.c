@@ -243,6 +243,9 @@ static void imap_ask(struct client *client, const char *command)
         const char *line = client_line(client, &line_length);
         if (literal_follows(line, line_length, &literal)) {
             client_take(client, literal, plan.decode ? &decoder : NULL);
+            client->decoded +=
+                decoder.count > 1 ? (uint64_t)decoder.count - 1 : 0; /* the padded end */
+            decoder.count = 0;
             at_start = false;
             continue;
         }
