@@ -370,7 +370,7 @@ enum err mirror_sync_reset(struct mirror_sync *sync, uint32_t validity)
     free(sync->flags.items);
     free(sync->leftovers.items);
     sync->flags = (struct flags_known){0};
-    sync->leftovers = (struct leftovers){0};
+    sync->leftovers = (struct leftovers){.loaded = true};
     sync->generation = generation;
     sync->validity = 0;
     sync->row_validity = validity;

@@ -130,6 +130,8 @@ enum err mirror_folders(struct mirror *mirror, struct call *call, struct folder_
     if (!err)
         err = folders_load(reading.db, call, out, count);
     reading_end(&reading);
+    for (uint32_t i = 0; !err && i < *count; i++)
+        looked_show(mirror, &(*out)[i]);
     if (listed_ms)
         *listed_ms = listed;
     return err;
@@ -161,6 +163,8 @@ enum err mirror_find_folder(struct mirror *mirror, struct call *call, const char
         return err;
     err = find_by_key(&reading, key, out);
     reading_end(&reading);
+    if (!err)
+        looked_show(mirror, out);
     return err == ERR_NOT_FOUND ? fault_set(&call->fault, err, "no folder \"%.100s\"", key) : err;
 }
 
@@ -173,6 +177,8 @@ enum err mirror_folder(struct mirror *mirror, struct call *call, int64_t number,
         return err;
     err = folder_load(reading.db, call, SQL_FOLDER, VALUES(V_INT(number)), out, NULL);
     reading_end(&reading);
+    if (!err)
+        looked_show(mirror, out);
     return err == ERR_NOT_FOUND ? fault_set(&call->fault, err, "the folder is gone") : err;
 }
 

@@ -51,6 +51,7 @@ struct mirror {
     pthread_cond_t reader_back;
     struct handle *readers; /* idle ones */
     unsigned reader_count;  /* open ones, lent or idle */
+    struct looked *looked;  /* pool_lock: see looked.c */
     UT_hash_handle hh;
 };
 
@@ -150,6 +151,11 @@ static inline int64_t message_key(int64_t folder, uint32_t uid)
 {
     return folder << 32 | (int64_t)uid;
 }
+
+/* ---- looked.c: when each folder was last found as it is ---- */
+void looked_note(struct mirror *mirror, int64_t folder, uint64_t generation);
+void looked_show(struct mirror *mirror, struct folder_row *row); /* its synced_ms, if later */
+void looked_forget(struct mirror *mirror);
 
 /* ---- rows ---- */
 /* Reads ROW_COLUMNS. Texts point into the statement, or into call->arena. */

@@ -93,11 +93,13 @@ static enum err uids_read(struct mirror_sync *sync, struct reading *reading, uin
     return err;
 }
 
-enum err leftovers_load(struct mirror_sync *sync)
+enum err leftovers_need(struct mirror_sync *sync)
 {
     struct reading reading;
     struct buf uids;
     uint32_t above = sync->uid_next > sync->floor ? sync->uid_next : sync->floor;
+    if (sync->leftovers.loaded)
+        return OK;
     enum err err = reading_begin(sync->mirror, sync->call, &reading);
     if (err)
         return err;
@@ -108,5 +110,6 @@ enum err leftovers_load(struct mirror_sync *sync)
     reading_end(&reading);
     sync->leftovers.count = (uint32_t)(uids.length / sizeof(struct leftover));
     sync->leftovers.items = (struct leftover *)(void *)buf_detach(&uids);
+    sync->leftovers.loaded = !err;
     return err;
 }

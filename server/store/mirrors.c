@@ -55,6 +55,7 @@ void mirror_free(struct mirror **mirror)
     struct mirror *gone = *mirror;
     assert(gone->refs == 0);
     readers_close(gone, INT64_MAX);
+    looked_forget(gone);
     handle_close(&gone->writer);
     pthread_rwlock_destroy(&gone->gate);
     pthread_mutex_destroy(&gone->write_lock);

@@ -30,14 +30,14 @@ static enum err sync_begin(struct mirror *mirror, struct call *call, int64_t fol
         .row_validity = inner.row_validity,
         .floor = row.floor,
         .uid_next = row.uid_next,
+        .exists = row.exists,
+        .modseq = row.modseq,
+        .synced_ms = row.synced_ms,
         .held = held,
     };
     sync->last = &sync->first;
     *out = sync;
-    err = leftovers_load(sync);
-    if (err)
-        mirror_sync_abort(out);
-    return err;
+    return OK;
 }
 
 enum err mirror_sync_begin(struct mirror *mirror, struct call *call, int64_t folder,
@@ -116,6 +116,9 @@ enum err mirror_sync_message(struct mirror_sync *sync, const struct message *mes
     if (sync->row_validity == 0)
         return sync->failed = fault_set(&sync->call->fault, ERR_INTERNAL,
                                         "messages came before the folder's validity");
+    sync->failed = leftovers_need(sync);
+    if (sync->failed)
+        return sync->failed;
     struct pending pending = {
         .kind = PENDING_MESSAGE,
         .uid = message->uid,
@@ -254,12 +257,28 @@ enum err mirror_sync_present(struct mirror_sync *sync, uint32_t from,
     return sync->failed = err;
 }
 
+/* The usual look at a folder finds nothing. When it was is then known without a write to the disk,
+ * but for one now and then. */
+static bool is_as_it_was(const struct mirror_sync *sync, const struct mirror_sync_state *state)
+{
+    return !sync->first && !sync->changed && state->validity == sync->validity &&
+           sync->validity != 0 && state->uid_next == sync->uid_next &&
+           state->exists == sync->exists && state->modseq == sync->modseq &&
+           state->floor == sync->floor &&
+           clock_unix_ms() - sync->synced_ms < SYNCED_WRITTEN_EVERY_MS;
+}
+
 enum err mirror_sync_commit(struct mirror_sync **sync, const struct mirror_sync_state *state,
                             bool *changed)
 {
     enum err err = (*sync)->failed;
-    if (!err)
+    bool found_nothing = !err && is_as_it_was(*sync, state);
+    if (!err && !found_nothing)
+        err = leftovers_need(*sync);
+    if (!err && !found_nothing)
         err = sync_apply(*sync, state);
+    if (!err && state->synced)
+        looked_note((*sync)->mirror, (*sync)->folder, (*sync)->generation);
     if (changed)
         *changed = !err && (*sync)->changed;
     mirror_sync_abort(sync);

@@ -49,7 +49,10 @@ struct leftovers {
         bool seen;
     } * items; /* owned */
     uint32_t count;
+    bool loaded; /* they are read when first asked for: most syncs find nothing new */
 };
+
+#define SYNCED_WRITTEN_EVERY_MS 60000
 
 struct mirror_sync {
     struct mirror *mirror; /* borrowed */
@@ -58,7 +61,10 @@ struct mirror_sync {
     uint64_t generation; /* another one now: the folder was forgotten under us */
     uint64_t tag;
     uint32_t validity, row_validity, floor, uid_next; /* as committed; see folder_inner */
-    struct arena arena;                               /* of pending ones */
+    uint32_t exists;
+    uint64_t modseq;
+    int64_t synced_ms;  /* as written, not as looked.c knows it */
+    struct arena arena; /* of pending ones */
     struct pending *first, **last;
     struct pending **run; /* to the lowest of the messages at the end, or NULL */
     uint32_t pending_messages;
@@ -73,7 +79,7 @@ struct mirror_sync {
 uint64_t keywords_hash(const char *json);
 enum err flags_known_load(struct mirror_sync *sync);
 struct flags_entry *flags_known_find(struct flags_known *known, uint32_t uid);
-enum err leftovers_load(struct mirror_sync *sync);
+enum err leftovers_need(struct mirror_sync *sync); /* before the next two, and before a commit */
 struct leftover *leftovers_find(struct leftovers *leftovers, uint32_t uid);
 
 /* Writes what is pending; with `state` also that, as the sync's end. */
