@@ -108,7 +108,9 @@ def make_server(dovecot, mailboxes, demo, contract, tmp_path_factory):
     def make(**settings):
         settings.setdefault("data_dir", tmp_path_factory.mktemp("postern"))
         defaults = {"listen": "127.0.0.1:0", "allowed_hosts": "127.0.0.1,localhost", "ca_file": dovecot.ca_file,
-                    "default_imap": f"tls://localhost:{dovecot.imaps_port}", "signin_failures_max": 100000}
+                    "default_imap": f"tls://localhost:{dovecot.imaps_port}", "signin_failures_max": 100000,
+                    # Hundreds of mailboxes are used once: Dovecot has 300 processes for all of them.
+                    "connection_idle": "5s"}
         made = Server(BINARY, {**defaults, **settings}, contract)
         made.secrets = lambda: [DEMO_PASSWORD, demo.user, *mailboxes.secrets(), *subjects()]
         return made
