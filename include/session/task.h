@@ -42,7 +42,8 @@ struct task {
     /* ---- the session layer's ---- */
     struct task *next, *previous;
     int state;
-    bool admitted; /* goes on although new tasks are refused */
+    bool admitted;    /* goes on although new tasks are refused */
+    uint8_t retreats; /* how often it was sent back to wait for another connection */
     bool cancelled;
     int64_t submitted_us;
     struct connection *connection;

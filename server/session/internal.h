@@ -94,7 +94,8 @@ struct seat {
     struct backend_info info;
     struct connection *connections;
     uint32_t counts[POOL_CLASSES]; /* connections of each class */
-    uint32_t limits[POOL_CLASSES]; /* lowered when the server allows fewer */
+    uint32_t limits[POOL_CLASSES]; /* lowered for a while when the server allows fewer */
+    int64_t limited_ms;
     struct task *queues[LANE_COUNT];
     uint32_t queued, joined; /* tasks in the queues; in the freshes */
     struct fresh *freshes;
@@ -225,8 +226,10 @@ enum err lease_open(struct task *task);  /* opens the leased connection if it is
 enum err lease_renew(struct task *task); /* closes it and opens it anew */
 void lease_release(void);                /* the calling worker's, if it holds one */
 bool lease_was_used(const struct task *task);
-bool lease_retreat(
-    struct task *task); /* after a failed open: true when the task was queued again */
+/* After a failed lease_open, one of the two: the task was queued again, and is not the caller's any
+ * more (true); or the seat and its host are remembered to have failed. */
+bool lease_retreat(struct task *task);
+void lease_blame(struct task *task);
 
 /* ---- worker.c ---- */
 void worker_push_locked(struct sessions *sessions, struct task *task);

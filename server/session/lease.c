@@ -6,11 +6,14 @@
 
 #include <stdlib.h>
 
+#define RETREATS_MOST 3 /* of one task */
+
 /* What a failed sign-in or connect tells about the seat and the host. */
 static void open_failed_locked(struct seat *seat, const struct fault *fault)
 {
     struct sessions *sessions = seat_sessions(seat);
     struct host *host = seat->account->host;
+    struct fault known = {.code = OK};
     switch (fault->code) {
     case ERR_LOGIN:
         if (!seat->login_failed)
@@ -18,11 +21,11 @@ static void open_failed_locked(struct seat *seat, const struct fault *fault)
         break;
     case ERR_UNREACHABLE:
     case ERR_TIMEOUT:
-        host_failed_locked(sessions, host, fault);
+        if (!host_is_down_locked(host, &known))
+            host_failed_locked(sessions, host, fault);
         seat->state = ACCOUNT_UNREACHABLE;
         seat->last_error = *fault;
         break;
-    case ERR_BUSY: host_said_too_many_locked(host); break;
     case ERR_CANCELLED: break;
     default:
         seat->last_error = *fault;
@@ -83,18 +86,16 @@ enum err lease_open(struct task *task)
     if (err)
         return err;
     err = connect_backend(task, &backend);
+    if (err)
+        return err;
     sessions_lock(sessions);
-    if (err) {
-        open_failed_locked(seat, &task->call.fault);
-    } else {
-        connection->backend = backend;
-        connection->used = false;
-        connection->folder = 0;
-        host_answered_locked(seat->account->host);
-        seat_accepted_locked(seat, backend);
-    }
+    connection->backend = backend;
+    connection->used = false;
+    connection->folder = 0;
+    host_answered_locked(seat->account->host);
+    seat_accepted_locked(seat, backend);
     sessions_unlock(sessions);
-    return err;
+    return OK;
 }
 
 enum err lease_renew(struct task *task)
@@ -110,6 +111,8 @@ enum err lease_renew(struct task *task)
         backend_close(&dead);
     fault_clear(&task->call.fault);
     enum err err = lease_open(task);
+    if (err)
+        lease_blame(task);
     task->backend = connection->backend;
     return err;
 }
@@ -119,27 +122,51 @@ bool lease_was_used(const struct task *task)
     return task->connection->used;
 }
 
-/* The server's refusal of one more connection is no reason to fail when the seat has another: the
- * task waits for that one. */
-bool lease_retreat(struct task *task)
+void lease_blame(struct task *task)
+{
+    struct sessions *sessions = seat_sessions(task->seat);
+    sessions_lock(sessions);
+    open_failed_locked(task->seat, &task->call.fault);
+    sessions_unlock(sessions);
+}
+
+static bool may_retreat_locked(const struct task *task)
 {
     struct seat *seat = task->seat;
-    struct sessions *sessions = seat_sessions(seat);
+    struct fault refused = {.code = OK};
+    enum err err = task->call.fault.code;
+    return (err == ERR_BUSY || err == ERR_UNREACHABLE) && !task->cancelled &&
+           task->retreats < RETREATS_MOST && seat->account->host->connections > 1 &&
+           open_allowed_locked(seat, &refused) == OK;
+}
+
+/* A server that bears no more connections says so, or hangs up on the new one while the old ones
+ * live. Neither is a reason to fail: the task waits for a connection of its seat, or the host's
+ * limit is lowered and an idle connection gives way. */
+bool lease_retreat(struct task *task)
+{
     struct connection *connection = task->connection;
-    bool waits = false;
-    sessions_lock(sessions);
+    struct seat *seat = task->seat;
+    struct sessions *sessions = seat_sessions(seat);
     enum pool_class pool_class = connection->pool_class;
-    if (task->call.fault.code == ERR_BUSY && seat->counts[pool_class] > 1 && !task->cancelled) {
-        seat->limits[pool_class] = seat->counts[pool_class] - 1;
+    sessions_lock(sessions);
+    bool waits = may_retreat_locked(task);
+    if (waits) {
+        task->retreats++;
         fault_clear(&task->call.fault);
         worker_take_held();
         sessions->leased--;
         connection->task = NULL;
         task->connection = NULL;
+        if (seat->counts[pool_class] > 1) {
+            seat->limits[pool_class] = seat->counts[pool_class] - 1;
+            seat->limited_ms = clock_now_ms();
+        } else {
+            host_said_too_many_locked(seat->account->host);
+        }
         pool_bury_locked(connection);
         pool_queue_locked(task);
         session_drop_locked(seat->session); /* the lease's; the task's owner has another */
-        waits = true;
     }
     sessions_unlock(sessions);
     return waits;

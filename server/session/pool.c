@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LIMITED_MS 60000 /* then a seat may try again to open as many as it may */
+
 static const enum pool_class class_of_lane[LANE_COUNT] = {
     [LANE_INTERACTIVE] = POOL_INTERACTIVE,
     [LANE_BULK] = POOL_BULK,
@@ -249,6 +251,10 @@ static void expire_connections_locked(struct seat *seat, int64_t now_ms)
 {
     struct sessions *sessions = seat_sessions(seat);
     struct connection *connection, *next;
+    if (now_ms - seat->limited_ms >= LIMITED_MS) {
+        seat->limits[POOL_INTERACTIVE] = sessions->config.interactive_connections;
+        seat->limits[POOL_BULK] = sessions->config.bulk_connections;
+    }
     DL_FOREACH_SAFE (seat->connections, connection, next) {
         if (connection->task)
             continue;

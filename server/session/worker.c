@@ -64,8 +64,11 @@ static void run(struct sessions *sessions, struct task *task)
         worker_hold(task->connection);
         if (task->cancelled)
             fault_set(&task->call.fault, ERR_CANCELLED, "the client left");
-        if (task->call.fault.code == OK && lease_open(task) != OK && lease_retreat(task))
-            return;
+        if (task->call.fault.code == OK && lease_open(task) != OK) {
+            if (lease_retreat(task))
+                return;
+            lease_blame(task);
+        }
         task->backend = task->connection->backend;
     }
     worker_run_step(sessions, task);

@@ -96,7 +96,7 @@ static inline struct credentials fixture_credentials(const char *password)
 }
 
 static inline enum err fixture_sign_in(struct fixture *fixture, const char *password,
-                                struct session **session, struct seat **seat)
+                                       struct session **session, struct seat **seat)
 {
     struct fault fault = {0};
     char token[SESSION_TOKEN_BYTES];
@@ -157,8 +157,8 @@ static inline void job_step(struct task *task)
     atomic_store(&job->done, true);
 }
 
-static inline void job_submit(struct job *job, struct seat *seat, enum task_need need, enum task_lane lane,
-                       int64_t folder, enum err (*work)(struct job *))
+static inline void job_submit(struct job *job, struct seat *seat, enum task_need need,
+                              enum task_lane lane, int64_t folder, enum err (*work)(struct job *))
 {
     memset(job, 0, sizeof *job);
     arena_init(&job->arena);
@@ -190,7 +190,7 @@ static inline enum err job_wait(struct job *job)
 }
 
 static inline enum err job_run(struct job *job, struct seat *seat, enum task_need need,
-                        enum task_lane lane, int64_t folder, enum err (*work)(struct job *))
+                               enum task_lane lane, int64_t folder, enum err (*work)(struct job *))
 {
     job_submit(job, seat, need, lane, folder, work);
     return job_wait(job);
@@ -249,7 +249,8 @@ static inline enum err count_row(struct row_sink *sink, const struct message_row
     return OK;
 }
 
-static inline void fixture_list(struct seat *seat, int64_t folder, uint32_t limit, struct row_count *out)
+static inline void fixture_list(struct seat *seat, int64_t folder, uint32_t limit,
+                                struct row_count *out)
 {
     struct arena arena;
     arena_init(&arena);

@@ -289,6 +289,26 @@ static void a_server_that_bears_fewer_connections_is_not_an_error(void **state)
     assert_int_equal(job_wait(&second), OK);
 }
 
+static void an_idle_connection_gives_way_when_the_server_hangs_up_on_new_ones(void **state)
+{
+    (void)state;
+    struct job job;
+    struct session *other;
+    struct seat *seat;
+    start();
+    assert_int_equal(job_run(&job, fixture.seat, NEED_CONNECTION, LANE_INTERACTIVE, 0, work_noop),
+                     OK);
+    memory_server_script(
+        fixture.server,
+        &(struct memory_fault){.op = MEMORY_OPEN, .times = 1, .err = ERR_UNREACHABLE});
+    assert_int_equal(fixture_sign_in(&fixture, "secret", &other, &seat), OK);
+    assert_int_equal(job_run(&job, seat, NEED_CONNECTION, LANE_INTERACTIVE, 0, work_noop), OK);
+    for (int i = 0; i < 2000 && memory_server_stats(fixture.server).open > 1; i++)
+        sleep_ms(1);
+    assert_int_equal(memory_server_stats(fixture.server).open, 1);
+    session_give(&other);
+}
+
 static void an_idle_connection_gives_way_when_the_host_is_full(void **state)
 {
     (void)state;
@@ -413,6 +433,7 @@ int main(void)
         TEST(a_queue_that_is_full_says_busy),
         TEST(a_task_that_waits_too_long_says_busy),
         TEST(a_server_that_bears_fewer_connections_is_not_an_error),
+        TEST(an_idle_connection_gives_way_when_the_server_hangs_up_on_new_ones),
         TEST(an_idle_connection_gives_way_when_the_host_is_full),
         TEST(an_ended_session_refuses_and_closes),
         TEST(a_session_nobody_uses_ends),
