@@ -74,7 +74,7 @@ static struct arena_block *block_add(struct arena *arena, size_t need)
     return arena->head = block;
 }
 
-void *arena_alloc(struct arena *arena, size_t size)
+static void *arena_take(struct arena *arena, size_t size)
 {
     if (size > SIZE_MAX / 2)
         out_of_memory();
@@ -85,7 +85,12 @@ void *arena_alloc(struct arena *arena, size_t size)
     void *memory = block->bytes + block->used;
     block->used += rounded;
     arena->used_bytes += rounded;
-    return memset(memory, 0, rounded);
+    return memory;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+    return memset(arena_take(arena, size), 0, size);
 }
 
 void *arena_alloc_array(struct arena *arena, size_t count, size_t size)
@@ -97,9 +102,10 @@ void *arena_alloc_array(struct arena *arena, size_t count, size_t size)
 
 char *arena_strndup(struct arena *arena, const char *text, size_t length)
 {
-    char *copy = arena_alloc(arena, length + 1);
+    char *copy = arena_take(arena, length + 1);
     if (length)
         memcpy(copy, text, length);
+    copy[length] = '\0';
     return copy;
 }
 

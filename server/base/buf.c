@@ -4,6 +4,7 @@
 #include "text.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,7 +63,10 @@ void buf_text(struct buf *buf, const char *text)
 
 void buf_char(struct buf *buf, char byte)
 {
-    buf_append(buf, &byte, 1);
+    if (!buf_reserve(buf, 1))
+        return;
+    buf->data[buf->length++] = byte;
+    buf->data[buf->length] = '\0';
 }
 
 void buf_printf(struct buf *buf, const char *format, ...)
@@ -115,6 +119,33 @@ static void json_escape(struct buf *buf, unsigned char byte)
     }
 }
 
+#define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Whether one of eight bytes is below `least`, at most 0x80. Exact: a borrow reaches other bytes
+ * only from one that is. */
+static bool any_below(uint64_t word, uint64_t least)
+{
+    return (word - EACH_BYTE(least)) & ~word & EACH_BYTE(0x80);
+}
+
+/* How many bytes from the start stand in a JSON string as they are. */
+static size_t json_plain_run(const char *text, size_t length)
+{
+    size_t at = 0;
+    for (uint64_t word; length - at >= sizeof word; at += sizeof word) {
+        memcpy(&word, text + at, sizeof word);
+        if (any_below(word, 0x20) || any_below(word ^ EACH_BYTE('"'), 1) ||
+            any_below(word ^ EACH_BYTE('\\'), 1) || any_below(word ^ EACH_BYTE(0x7f), 1))
+            break;
+    }
+    for (; at < length; at++) {
+        unsigned char byte = (unsigned char)text[at];
+        if (byte < 0x20 || byte == '"' || byte == '\\' || byte == 0x7f)
+            break;
+    }
+    return at;
+}
+
 void buf_json_string(struct buf *buf, const char *text, size_t length)
 {
     if (!text_is_utf8(text, length)) {
@@ -126,15 +157,12 @@ void buf_json_string(struct buf *buf, const char *text, size_t length)
         return;
     }
     buf_char(buf, '"');
-    size_t start = 0;
-    for (size_t i = 0; i < length; i++) {
-        unsigned char byte = (unsigned char)text[i];
-        if (byte >= 0x20 && byte != '"' && byte != '\\' && byte != 0x7f)
-            continue;
-        buf_append(buf, text + start, i - start);
-        json_escape(buf, byte);
-        start = i + 1;
+    for (size_t at = 0; at < length; at++) {
+        size_t run = json_plain_run(text + at, length - at);
+        buf_append(buf, text + at, run);
+        at += run;
+        if (at < length)
+            json_escape(buf, (unsigned char)text[at]);
     }
-    buf_append(buf, text + start, length - start);
     buf_char(buf, '"');
 }

@@ -2,6 +2,7 @@
 #include "text.h"
 #include "buf.h"
 
+#include <stdint.h>
 #include <string.h>
 #include <strings.h>
 
@@ -32,24 +33,35 @@ static size_t sequence_length(const unsigned char *text, size_t left)
     return length;
 }
 
+/* Most text is ASCII, and every byte of a list is looked at: eight at a time. */
+static size_t ascii_run(const char *text, size_t length)
+{
+    size_t at = 0;
+    for (uint64_t word; length - at >= sizeof word; at += sizeof word) {
+        memcpy(&word, text + at, sizeof word);
+        if (word & UINT64_C(0x8080808080808080))
+            break;
+    }
+    while (at < length && (unsigned char)text[at] < 0x80)
+        at++;
+    return at;
+}
+
 bool text_is_utf8(const char *text, size_t length)
 {
-    const unsigned char *at = (const unsigned char *)text, *end = at + length;
-    while (at < end) {
-        size_t step = sequence_length(at, (size_t)(end - at));
+    for (size_t at = ascii_run(text, length); at < length;) {
+        size_t step = sequence_length((const unsigned char *)text + at, length - at);
         if (!step)
             return false;
         at += step;
+        at += ascii_run(text + at, length - at);
     }
     return true;
 }
 
 bool text_is_ascii(const char *text, size_t length)
 {
-    for (size_t i = 0; i < length; i++)
-        if ((unsigned char)text[i] >= 0x80)
-            return false;
-    return true;
+    return ascii_run(text, length) == length;
 }
 
 size_t text_cut_bytes(const char *text, size_t length, size_t limit)

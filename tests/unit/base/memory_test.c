@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,6 +81,33 @@ static void json_strings_are_escaped_and_valid(void **state)
     buf_reset(&buf);
     buf_json_string(&buf, "", 0);
     assert_string_equal(buf.data, "\"\"");
+    buf_clear(&buf);
+}
+
+/* Text is looked at in pieces: every ASCII byte, at every place of two of them and a rest. */
+static void every_byte_is_escaped_or_not_wherever_it_stands(void **state)
+{
+    (void)state;
+    struct buf buf;
+    buf_init(&buf, 1000);
+    for (int byte = 0; byte < 0x80; byte++) {
+        for (size_t place = 0; place < 20; place++) {
+            char text[20], escape[8] = {(char)byte}, expected[64];
+            memset(text, '~', sizeof text);
+            text[place] = (char)byte;
+            static const char letters[0x80] = {
+                ['"'] = '"', ['\\'] = '\\', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
+            if (letters[byte])
+                snprintf(escape, sizeof escape, "\\%c", letters[byte]);
+            else if (byte < 0x20 || byte == 0x7f)
+                snprintf(escape, sizeof escape, "\\u%04x", (unsigned)byte);
+            snprintf(expected, sizeof expected, "\"%.*s%s%.*s\"", (int)place,
+                     "~~~~~~~~~~~~~~~~~~~~", escape, (int)(19 - place), "~~~~~~~~~~~~~~~~~~~~");
+            buf_reset(&buf);
+            buf_json_string(&buf, text, sizeof text);
+            assert_string_equal(buf.data, expected);
+        }
+    }
     buf_clear(&buf);
 }
 
@@ -250,6 +278,7 @@ int main(void)
         cmocka_unit_test(an_arena_gives_aligned_zeroed_memory),
         cmocka_unit_test(a_buffer_knows_when_it_is_too_big),
         cmocka_unit_test(json_strings_are_escaped_and_valid),
+        cmocka_unit_test(every_byte_is_escaped_or_not_wherever_it_stands),
         cmocka_unit_test(a_range_is_exactly_its_bytes),
         cmocka_unit_test(an_open_range_never_ends_early),
         cmocka_unit_test(the_first_fault_stands),

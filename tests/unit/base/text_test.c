@@ -25,6 +25,23 @@ static void only_well_formed_utf_8_is_utf_8(void **state)
     assert_false(UTF8("\xff") || UTF8("\xf5\x80\x80\x80") || UTF8("\xc3\xc3\xa9"));
 }
 
+/* ASCII is passed over in pieces: what is wrong must be seen at every place of two and a rest. */
+static void a_wrong_byte_is_seen_wherever_it_stands(void **state)
+{
+    (void)state;
+    for (size_t place = 0; place < 19; place++) {
+        char text[20];
+        memset(text, 'a', sizeof text);
+        assert_true(text_is_utf8(text, sizeof text) && text_is_ascii(text, sizeof text));
+        memcpy(text + place, "\xc3\xa9", 2);
+        assert_true(text_is_utf8(text, sizeof text) && !text_is_ascii(text, sizeof text));
+        assert_false(text_is_utf8(text, place + 1) || text_is_ascii(text, place + 1));
+        assert_true(text_is_utf8(text, place) && text_is_ascii(text, place));
+        text[place] = '\xff';
+        assert_false(text_is_utf8(text, sizeof text));
+    }
+}
+
 static void a_cut_never_splits_a_character(void **state)
 {
     (void)state;
@@ -185,6 +202,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(only_well_formed_utf_8_is_utf_8),
+        TEST(a_wrong_byte_is_seen_wherever_it_stands),
         TEST(a_cut_never_splits_a_character),
         TEST(cleaning_leaves_valid_text_without_controls),
         TEST(case_is_ascii_only),
