@@ -179,6 +179,7 @@ struct imapc {
     /* the selected folder */
     char *selected;   /* owned; backend.selected points here */
     uint32_t selects; /* how often SELECT was sent: tells a new view from an old one */
+    bool view_is_new; /* selected within the running call: no news can be missing */
     struct folder_facts facts;
     struct imapc_pending pending;
     uint64_t reported;      /* generation of the view that was reported in full; 0: none */
@@ -326,6 +327,8 @@ enum folder_role imapc_name_role(const char *path);
 /* Selects the folder unless it is selected; no news are asked for. ERR_GONE when the validity is
  * another than `validity` (0: any). */
 enum err imapc_select(struct imapc *imap, struct call *call, const char *remote, uint32_t validity);
+/* Makes the view current, unless it is: what another client has expunged is not shown after it. */
+enum err imapc_renew_view(struct imapc *imap, struct call *call);
 
 /* ---- the operations ---- */
 enum err imapc_list_folders(struct backend *, struct call *, bool with_status,

@@ -79,6 +79,18 @@ static bool lists_hold(const struct string_list *all, const struct string_list *
     return true;
 }
 
+static enum err ask_flags(struct imapc *imap, struct call *call, struct word *word)
+{
+    enum err err = imapc_begin(imap, call, &word->handler);
+    if (err)
+        return err;
+    word->told = false;
+    imapc_command(imap, "UID FETCH");
+    imapc_word(imap, arena_printf(&imap->scratch, "%u (UID FLAGS)", word->uid));
+    imapc_command_end(imap);
+    return imapc_run(imap);
+}
+
 /* A server may answer OK and not keep a flag (PERMANENTFLAGS). */
 static bool was_done(const struct word *word, const struct flag_change *change)
 {
@@ -114,6 +126,8 @@ enum err imapc_change_flags(struct backend *backend, struct call *call,
         return fault_set(&call->fault, ERR_REFUSED, "the folder is read-only");
     arena_init(&word.arena);
     err = run_change(imap, call, &word, change);
+    if (!err && word.told && !was_done(&word, change)) /* refused, or expunged in a view behind */
+        err = ask_flags(imap, call, &word);
     if (!err && !word.told)
         err = fault_set(&call->fault, ERR_GONE, "the message is not there any more");
     if (!err || (err == ERR_REFUSED && word.told)) { /* half of it may have been done */

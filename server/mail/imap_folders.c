@@ -407,7 +407,11 @@ enum err imapc_list_folders(struct backend *backend, struct call *call, bool wit
         .handler = {.untagged = listing_untagged}, .imap = imap, .arena = call->arena};
     bool extended = (imap->extra & EXTRA_LIST_EXTENDED) != 0;
     bool at_once = extended && with_status && (imap->caps & CAP_LIST_STATUS);
-    enum err err = extended ? list_extended(&listing, call, at_once) : list_plain(&listing, call);
+    imap->view_is_new = false;
+    /* STATUS of the folder selected here is its view's. */
+    enum err err = at_once ? imapc_renew_view(imap, call) : OK;
+    if (!err)
+        err = extended ? list_extended(&listing, call, at_once) : list_plain(&listing, call);
     if (!err && with_status && !at_once)
         err = ask_status(&listing, call);
     if (!err && listing.too_many)

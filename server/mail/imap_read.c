@@ -102,7 +102,8 @@ static enum err open_part(struct imapc *imap, struct call *call, const struct pa
 {
     if (!section_is_valid(wish->part))
         return fault_set(&call->fault, ERR_NOT_FOUND, "no such part");
-    return imapc_select(imap, call, wish->remote, wish->validity);
+    enum err err = imapc_select(imap, call, wish->remote, wish->validity);
+    return err ? err : imapc_renew_view(imap, call);
 }
 
 /* ---- raw bytes: the server cuts the range ---- */

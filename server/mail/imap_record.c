@@ -144,7 +144,8 @@ static enum err take_record(struct imapc_records *records, const struct imapc_fe
 {
     struct message message = {0};
     size_t length;
-    if (!fetch->envelope.text || !take_nested_items(records, fetch, &message)) {
+    bool cut = fetch->broken && !fetch->structure.text;
+    if (cut || !fetch->envelope.text || !take_nested_items(records, fetch, &message)) {
         if (records->broken.count < MEND_MAX)
             imapc_set_add(&records->broken, fetch->uid, fetch->uid);
         return OK;

@@ -119,7 +119,8 @@ static bool salvage_leaf(struct imapc_tree *tree, struct imapc_span body, int32_
     while (fields.count < FIELDS_MAX && scan.at < scan.end &&
            imapc_scan_value(&scan, &fields.spans[fields.count]))
         fields.count++;
-    if (fields.count < 2 || is_list(fields.spans[1]))
+    bool is_empty = fields.count == 0 && parent >= 0; /* Domino; it still has a number */
+    if (!is_empty && (fields.count < 2 || is_list(fields.spans[1])))
         return false;
     struct part *part = imapc_tree_add(tree, parent, id);
     if (!part)

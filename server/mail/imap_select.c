@@ -17,10 +17,20 @@ static bool same_folder(const char *a, const char *b)
     return strcmp(a, b) == 0 || (text_casecmp(a, "INBOX") == 0 && text_casecmp(b, "INBOX") == 0);
 }
 
+/* A round trip of its own: before commands that are pipelined behind it Dovecot would not look. */
+enum err imapc_renew_view(struct imapc *imap, struct call *call)
+{
+    if (!imap->selected || imap->view_is_new)
+        return OK;
+    return imapc_simple(imap, call, NULL, "NOOP", NULL);
+}
+
 enum err imapc_select(struct imapc *imap, struct call *call, const char *remote, uint32_t validity)
 {
-    if (imap->selected && same_folder(imap->selected, remote))
+    if (imap->selected && same_folder(imap->selected, remote)) {
+        imap->view_is_new = false;
         return check_validity(imap, call, validity);
+    }
     if (strpbrk(remote, "\r\n"))
         return fault_set(&call->fault, ERR_NOT_FOUND, "no such folder");
     enum err err = imapc_begin(imap, call, NULL);
@@ -40,6 +50,7 @@ enum err imapc_select(struct imapc *imap, struct call *call, const char *remote,
         return err;
     }
     imap->pending = (struct imapc_pending){0};
+    imap->view_is_new = true;
     imap->selected = xstrdup(remote);
     imap->backend.selected = imap->selected;
     return check_validity(imap, call, validity);
