@@ -96,8 +96,8 @@ static inline enum err writing_end(struct writing *writing, enum err err)
 
 /* Takes the gate for reading, over a file that is opened and checked, begun anew if it must be. */
 enum err mirror_enter(struct mirror *mirror, struct fault *fault);
-/* Closes handles that were last used before `before_ms`. */
-void mirror_close_idle(struct mirror *mirror, int64_t before_ms);
+/* Closes handles that were last used before `before_ms`; true when there were any. */
+bool mirror_close_idle(struct mirror *mirror, int64_t before_ms);
 struct mirror *mirror_new(struct store *store, const char *account_id);
 void mirror_free(struct mirror **mirror);
 

@@ -34,8 +34,9 @@ struct mirror *mirror_new(struct store *store, const char *account_id)
     return mirror;
 }
 
-static void readers_close(struct mirror *mirror, int64_t before_ms)
+static bool readers_close(struct mirror *mirror, int64_t before_ms)
 {
+    bool closed = false;
     pthread_mutex_lock(&mirror->pool_lock);
     for (struct handle **at = &mirror->readers; *at;) {
         struct handle *reader = *at;
@@ -46,8 +47,10 @@ static void readers_close(struct mirror *mirror, int64_t before_ms)
         *at = reader->next;
         mirror->reader_count--;
         handle_close(&reader);
+        closed = true;
     }
     pthread_mutex_unlock(&mirror->pool_lock);
+    return closed;
 }
 
 void mirror_free(struct mirror **mirror)
@@ -66,16 +69,19 @@ void mirror_free(struct mirror **mirror)
     *mirror = NULL;
 }
 
-void mirror_close_idle(struct mirror *mirror, int64_t before_ms)
+bool mirror_close_idle(struct mirror *mirror, int64_t before_ms)
 {
     if (!mirror->path)
-        return;
-    readers_close(mirror, before_ms);
+        return false;
+    bool closed = readers_close(mirror, before_ms);
     if (pthread_mutex_trylock(&mirror->write_lock) != 0)
-        return;
-    if (mirror->writer && mirror->writer->used_ms < before_ms)
+        return closed;
+    if (mirror->writer && mirror->writer->used_ms < before_ms) {
         handle_close(&mirror->writer);
+        closed = true;
+    }
     pthread_mutex_unlock(&mirror->write_lock);
+    return closed;
 }
 
 /* ---- opening; the gate is held for writing, so no handle is out ---- */

@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "log.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -100,13 +101,14 @@ static enum err prune(struct mirror *mirror, struct call *call)
     return writing_end(&writing, err);
 }
 
-/* ---- one mirror; only what is open is looked after, or nothing would ever be closed ---- */
-static void look_after(struct mirror *mirror, int64_t idle_ms)
+/* ---- one mirror; only what is open is looked after, or nothing would ever be closed. True when
+ * handles were. ---- */
+static bool look_after(struct mirror *mirror, int64_t idle_ms)
 {
     struct arena arena;
     struct call call = {.arena = &arena, .deadline_ms = DEADLINE_NONE};
     arena_init(&arena);
-    mirror_close_idle(mirror, clock_now_ms() - idle_ms);
+    bool closed = mirror_close_idle(mirror, clock_now_ms() - idle_ms);
     pthread_mutex_lock(&mirror->write_lock);
     bool is_open = mirror->writer;
     bool render_due = is_open && mirror->render_stale;
@@ -123,6 +125,7 @@ static void look_after(struct mirror *mirror, int64_t idle_ms)
     if (err)
         log_event(LOG_WARN, "mirror-tidy", LOG_TEXT("detail", call.fault.detail), LOG_END);
     arena_clear(&arena);
+    return closed;
 }
 
 static bool is_idle(struct mirror *mirror)
@@ -184,9 +187,10 @@ static bool is_known(void *argument, const char *name)
 void store_tidy(struct store *store, int64_t idle_ms, uint32_t unused_days)
 {
     size_t count;
+    bool closed = false;
     struct mirror **all = borrow_all(store, &count);
     for (size_t i = 0; i < count; i++)
-        look_after(all[i], idle_ms);
+        closed |= look_after(all[i], idle_ms);
     pthread_mutex_lock(&store->lock);
     for (size_t i = 0; i < count; i++)
         all[i]->refs--;
@@ -200,4 +204,7 @@ void store_tidy(struct store *store, int64_t idle_ms, uint32_t unused_days)
     }
     pthread_mutex_unlock(&store->lock);
     free(all);
+    /* What handles held lies between what lives on: glibc keeps it unless asked. */
+    if (closed)
+        malloc_trim(0);
 }
