@@ -105,8 +105,7 @@ struct timed {
     int64_t began_us;
 };
 
-static struct timed timed_begin(struct backend *backend, struct call *call,
-                                enum command command)
+static struct timed timed_begin(struct backend *backend, struct call *call, enum command command)
 {
     assert(backend && call && call->arena);
     return (struct timed){

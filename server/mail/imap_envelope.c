@@ -12,6 +12,17 @@ static char *text_of(struct arena *arena, const char *raw)
     return raw ? decode_text(arena, raw, strlen(raw)) : NULL;
 }
 
+static char *email_of(struct arena *arena, const struct mailimap_address *raw)
+{
+    const char *mailbox = raw->ad_mailbox_name ? raw->ad_mailbox_name : "";
+    size_t length = strlen(mailbox), host_length = strlen(raw->ad_host_name);
+    char *joined = arena_alloc(arena, length + host_length + 2);
+    memcpy(joined, mailbox, length);
+    joined[length] = '@';
+    memcpy(joined + length + 1, raw->ad_host_name, host_length);
+    return decode_text(arena, joined, length + host_length + 1);
+}
+
 /* ("Group" then members then (NULL NULL)): RFC 3501 7.4.2. */
 static void convert_addresses(struct arena *arena, clist *from, struct address_list *out,
                               uint32_t *limited)
@@ -29,12 +40,9 @@ static void convert_addresses(struct arena *arena, clist *from, struct address_l
     for (clistiter *at = clist_begin(from); at && count > 0; at = clist_next(at), count--) {
         const struct mailimap_address *raw = clist_content(at);
         if (raw->ad_host_name) {
-            char *email =
-                arena_printf(arena, "%s@%s", raw->ad_mailbox_name ? raw->ad_mailbox_name : "",
-                             raw->ad_host_name);
             items[kept++] = (struct address){
                 .name = text_of(arena, raw->ad_personal_name),
-                .email = decode_text(arena, email, strlen(email)),
+                .email = email_of(arena, raw),
                 .group = group,
             };
             group_empty = false;

@@ -4,19 +4,13 @@
  * listings are gathered before the first is told: subscriptions, status and roles come later in
  * the exchange than the names.
  */
-#include "imap.h"
+#include "imap_listed.h"
 #include "text.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define STATUS_BATCH 64u
-
-struct listed {
-    struct folder_listing listing;
-    char delimiter;
-    uint32_t order;
-};
 
 /* What STATUS and LSUB say of a name; they may come before its LIST line. */
 struct remark {
@@ -316,82 +310,13 @@ static enum err ask_status(struct listing *listing, struct call *call)
     return OK;
 }
 
-/* ---- roles and paths, once everything is known ---- */
-
-/* The path below the personal namespace; NULL outside it. */
-static const char *personal_path(const struct listing *listing, const struct listed *item)
-{
-    const char *prefix = listing->imap->personal.prefix;
-    size_t length = prefix ? strlen(prefix) : 0;
-    if (length > 0 && strncmp(item->listing.remote, prefix, length) == 0)
-        return imapc_name_path(listing->arena, item->listing.remote + length, item->delimiter);
-    if (text_starts_case(item->listing.path, "INBOX/"))
-        return item->listing.path + 6; /* Courier's way without NAMESPACE */
-    return length == 0 ? item->listing.path : NULL;
-}
-
-/* A role the server gave stands; two folders never share one. */
-static void assign_roles(struct listing *listing)
-{
-    bool taken[ROLE_COUNT] = {false};
-    for (uint32_t i = 0; i < listing->count; i++) {
-        struct folder_listing *folder = &listing->items[i].listing;
-        if (!folder->path || folder->role == ROLE_NONE)
-            continue;
-        if (taken[folder->role] || !folder->selectable)
-            folder->role = ROLE_NONE;
-        else
-            taken[folder->role] = true;
-    }
-    for (uint32_t i = 0; i < listing->count; i++) {
-        struct folder_listing *folder = &listing->items[i].listing;
-        if (!folder->path || folder->role != ROLE_NONE || !folder->selectable)
-            continue;
-        const char *path = personal_path(listing, &listing->items[i]);
-        enum folder_role role = path ? imapc_name_role(path) : ROLE_NONE;
-        if (role == ROLE_NONE || taken[role])
-            continue;
-        folder->role = role;
-        folder->role_source = ROLE_FROM_NAME;
-        taken[role] = true;
-    }
-}
-
-static int compare_paths(const void *a, const void *b)
-{
-    const struct listed *x = *(struct listed *const *)a, *y = *(struct listed *const *)b;
-    int order =
-        strcmp(x->listing.path ? x->listing.path : "", y->listing.path ? y->listing.path : "");
-    return order ? order : x->order < y->order ? -1 : x->order > y->order;
-}
-
-/* Different names may look the same once they are cleaned. */
-static void part_equal_paths(struct listing *listing)
-{
-    if (listing->count == 0)
-        return;
-    qsort(listing->by_name, listing->count, sizeof *listing->by_name, compare_paths);
-    const char *last = NULL;
-    uint32_t twins = 1;
-    for (uint32_t i = 0; i < listing->count; i++) {
-        struct folder_listing *folder = &listing->by_name[i]->listing;
-        if (!folder->path)
-            continue;
-        if (last && strcmp(last, folder->path) == 0) {
-            folder->path = arena_printf(listing->arena, "%s (%u)", last, ++twins);
-        } else {
-            last = folder->path;
-            twins = 1;
-        }
-    }
-}
-
 static enum err tell_all(struct listing *listing, struct folder_sink *sink)
 {
     listing_index(listing);
     apply_remarks(listing);
-    assign_roles(listing);
-    part_equal_paths(listing);
+    imapc_assign_roles(listing->arena, listing->imap->personal.prefix, listing->items,
+                       listing->count);
+    imapc_part_equal_paths(listing->arena, listing->by_name, listing->count);
     enum err err = OK;
     for (uint32_t i = 0; i < listing->count && !err; i++)
         if (listing->items[i].listing.path)
