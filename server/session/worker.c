@@ -12,7 +12,7 @@
 #include <time.h>
 
 #define WORKER_STACK_BYTES (512 * 1024) /* libetpan's parser recurses, under our nesting cap */
-#define WORKER_IDLE_S      20
+#define WORKER_IDLE_S      5
 #define WORKERS_KEPT       2
 
 static _Thread_local struct connection *held;
@@ -78,10 +78,10 @@ static void run(struct sessions *sessions, struct task *task)
 
 static bool wait_for_work(struct sessions *sessions)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += WORKER_IDLE_S;
     while (!sessions->ready && !sessions->stopping) {
+        struct timespec until; /* anew each time: a kept worker goes on waiting */
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += WORKER_IDLE_S;
         sessions->workers_idle++;
         int waited = pthread_cond_timedwait(&sessions->work, &sessions->lock, &until);
         sessions->workers_idle--;

@@ -417,6 +417,26 @@ static void stopping_ends_what_hangs(void **state)
     fixture_start(&fixture, &config); /* for the teardown */
 }
 
+static int64_t processor_ms(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (int64_t)used.tv_sec * 1000 + used.tv_nsec / 1000000;
+}
+
+static void workers_without_work_use_no_processor(void **state)
+{
+    (void)state;
+    struct job job;
+    start();
+    assert_int_equal(job_run(&job, fixture.seat, NEED_CONNECTION, LANE_INTERACTIVE, 0, work_noop),
+                     OK);
+    int64_t before_ms = processor_ms();
+    sleep_ms(7000); /* longer than a worker waits before it thinks of ending */
+    assert_true(processor_ms() - before_ms < 500);
+    assert_true(job_run(&job, fixture.seat, NEED_CONNECTION, LANE_INTERACTIVE, 0, work_noop) == OK);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -437,6 +457,7 @@ int main(void)
         TEST(an_idle_connection_gives_way_when_the_host_is_full),
         TEST(an_ended_session_refuses_and_closes),
         TEST(a_session_nobody_uses_ends),
+        TEST(workers_without_work_use_no_processor),
         TEST(another_password_is_another_session),
         TEST(stopping_ends_what_hangs),
     };
