@@ -44,7 +44,7 @@ def test_a_bad_certificate_behind_starttls_is_said_to_be(kind, api, mailbox, cer
         assert no_credential(recorder, mailbox)
 
 
-def test_the_good_certificate_under_another_name_is_refused(start_server, api, mailbox, certificate):
+def test_the_good_certificate_under_another_name_is_refused(api, mailbox, certificate):
     with Recorder(certificate=certificate("wrong-name")) as recorder:
         detail = refused(api, mailbox.target("tls", host="127.0.0.1", port=recorder.port))
         assert "name" in detail or "certificate is for" in detail
