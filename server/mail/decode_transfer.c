@@ -8,8 +8,8 @@
 
 #include <string.h>
 
-#define OUT_BYTES   4096
-#define BLANKS_MOST 256 /* trailing blanks held back; a longer run cannot be padding of a line */
+#define OUT_BYTES   32768 /* given on at a time: each is a change of threads and back */
+#define BLANKS_MOST 256   /* trailing blanks held back; a longer run cannot be padding of a line */
 
 struct transfer {
     struct sink sink;
