@@ -39,7 +39,6 @@ static void set_headers(const struct download *download)
     request_set_header(request, "Content-Disposition",
                        disposition_value(&request->arena, type, download->file_name));
     request_set_header(request, "Content-Security-Policy", "sandbox; default-src 'none'");
-    request_set_header(request, "X-Content-Type-Options", "nosniff");
     if (download->status == 206)
         request_set_header(request, "Content-Range",
                            arena_printf(&request->arena, "bytes %llu-%llu/%lld",

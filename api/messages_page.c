@@ -206,7 +206,6 @@ static void list_answer(struct request *request)
     buf_init(&body, PAGE_MOST_BYTES);
     if (cursor)
         set_next_link(request, cursor);
-    request_set_header(request, "Vary", "Accept, Accept-Encoding");
     request_set_header(request, "Cache-Control", CACHE_REVALIDATE);
     if (!list->lacks_previews) { /* else a later answer tells more under the same name */
         char etag[ETAG_BYTES];
@@ -352,6 +351,7 @@ void list_fill(struct request *request)
     if (list->folder_count == 0)
         request_source(request, SOURCE_LIVE, 0);
     page_etag(request, list, etag);
+    request_set_header(request, "Vary", "Accept"); /* 304 too */
     if (!request_not_modified(request, etag, CACHE_REVALIDATE))
         page_fill(request);
 }

@@ -3,7 +3,6 @@
 #ifndef POSTERN_SECRET_H
 #define POSTERN_SECRET_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 struct secret {
@@ -14,6 +13,5 @@ struct secret {
 void secret_set(struct secret *secret, const char *data, size_t length); /* wipes the old value */
 void secret_copy(struct secret *to, const struct secret *from);
 void secret_wipe(struct secret *secret);
-bool secret_equal(const struct secret *a, const struct secret *b); /* constant time */
 
 #endif

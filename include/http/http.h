@@ -19,6 +19,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define HTTP_URI_MAX_BYTES 8192
+#define HTTP_HEADERS_MAX   100 /* lines */
+
 struct exchange;
 struct http_server;
 
@@ -95,8 +98,6 @@ exchange_remote(const struct exchange *exchange); /* peer address without port, 
  * with every answer by this layer. */
 const char *exchange_request_id(const struct exchange *exchange);
 int64_t exchange_started_us(const struct exchange *exchange); /* clock_now_us at complete headers */
-struct arena *
-exchange_arena(struct exchange *exchange); /* for the handler's use; one thread at a time */
 void exchange_set_app_data(struct exchange *exchange, void *data);
 void *exchange_app_data(const struct exchange *exchange);
 bool exchange_left(const struct exchange *exchange); /* the client is gone */
@@ -106,7 +107,8 @@ bool exchange_left(const struct exchange *exchange); /* the client is gone */
 void exchange_set_header(struct exchange *exchange, const char *name, const char *value);
 /* Takes data (malloc'd, NULL when empty). JSON (content type beginning "application/json",
  * "application/problem+json", "application/x-ndjson", "text/") over 1 KiB is gzipped here, on the
- * caller's thread, when the client takes it (then ETags are left alone if weak); adds Vary. */
+ * caller's thread, when the client takes it (its ETag is weak then); Vary says so, behind what the
+ * application varies on. */
 void exchange_reply_bytes(struct exchange *exchange, int status, const char *content_type,
                           char *data, size_t length);
 /* Answers with a pipe whose other end a worker fills. content_length -1: chunked. Takes the
@@ -120,10 +122,8 @@ enum http_range { HTTP_RANGE_WHOLE, HTTP_RANGE_PART, HTTP_RANGE_UNSATISFIABLE };
  * a strong match of etag. */
 enum http_range http_range_parse(const char *range, const char *if_range, const char *etag,
                                  uint64_t total, uint64_t *first, uint64_t *last);
-/* If-None-Match: weak comparison against a list or "*". */
+/* Weak comparison against a list or "*". */
 bool http_etag_matches(const char *list, const char *etag);
-/* If-Match: strong comparison unless `weak`. */
-bool http_etag_matches_strong(const char *list, const char *etag);
 /* Quality of a content coding or media type in an Accept-like header; 0 when refused. NULL: 1000.
  */
 int http_accept_quality(const char *header, const char *token);

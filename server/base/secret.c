@@ -1,7 +1,6 @@
 /* secret.c - credentials in memory of their own. */
 #include "secret.h"
 #include "arena.h"
-#include "crypto.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -30,9 +29,4 @@ void secret_copy(struct secret *to, const struct secret *from)
         secret_set(to, from->data, from->length);
     else
         secret_wipe(to);
-}
-
-bool secret_equal(const struct secret *a, const struct secret *b)
-{
-    return a->length == b->length && (a->length == 0 || crypto_equal(a->data, b->data, a->length));
 }

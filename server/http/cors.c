@@ -50,18 +50,17 @@ void cors_answer_preflight(struct exchange *exchange)
     exchange_reply_bytes(exchange, 204, NULL, NULL, 0);
 }
 
-void cors_dress(const struct exchange *exchange, struct MHD_Response *response)
+void cors_dress(struct exchange *exchange)
 {
     const char *list = exchange->server->cors_origins;
     if (!list)
         return;
     /* Also without an Origin: a cache must not give this answer to another origin. */
     if (!allows_all(list))
-        MHD_add_response_header(response, "Vary", "Origin");
+        reply_vary(exchange, "Origin");
     const char *origin = exchange_header(exchange, "Origin");
     if (!origin || !list_allows(list, origin))
         return;
-    MHD_add_response_header(response, "Access-Control-Allow-Origin",
-                            allows_all(list) ? "*" : origin);
-    MHD_add_response_header(response, "Access-Control-Expose-Headers", CORS_EXPOSED_HEADERS);
+    exchange_set_header(exchange, "Access-Control-Allow-Origin", allows_all(list) ? "*" : origin);
+    exchange_set_header(exchange, "Access-Control-Expose-Headers", CORS_EXPOSED_HEADERS);
 }

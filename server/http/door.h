@@ -17,8 +17,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define HTTP_URI_MAX_BYTES    8192
-#define HTTP_HEADERS_MAX      100
 #define HTTP_BLOCK_BYTES      (64 * 1024)
 #define HTTP_REQUEST_ID_BYTES 65
 #define HTTP_REMOTE_BYTES     48
@@ -167,6 +165,8 @@ enum err admission_check(struct exchange *exchange, const char *method, const ch
                          struct fault *fault);
 
 /* reply.c */
+/* The answer depends on that header of the request too: all of them stand in one Vary. */
+void reply_vary(struct exchange *exchange, const char *request_header);
 void reply_dress(struct exchange *exchange, struct MHD_Response *response,
                  const char *content_type);
 void reply_give(struct exchange *exchange, int status, struct MHD_Response *response);
@@ -205,7 +205,7 @@ void sweeper_sweep(struct http_server *server); /* takes server->lock */
 /* cors.c */
 bool cors_is_preflight(const struct exchange *exchange);
 void cors_answer_preflight(struct exchange *exchange);
-void cors_dress(const struct exchange *exchange, struct MHD_Response *response);
+void cors_dress(struct exchange *exchange);
 
 /* gzip.c: false when it gains nothing. */
 bool gzip_pack(const char *data, size_t length, char **out, size_t *out_length);

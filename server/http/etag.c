@@ -6,15 +6,13 @@
 struct tag {
     const char *opaque; /* with its quotes */
     size_t length;
-    bool weak;
 };
 
 /* Reads one tag at *at and moves behind it; false at the end and at anything malformed. */
 static bool take_tag(const char **at, struct tag *tag)
 {
     const char *here = *at + strspn(*at, " \t,");
-    tag->weak = strncmp(here, "W/", 2) == 0;
-    if (tag->weak)
+    if (strncmp(here, "W/", 2) == 0)
         here += 2;
     if (*here != '"')
         return false;
@@ -27,7 +25,7 @@ static bool take_tag(const char **at, struct tag *tag)
     return true;
 }
 
-static bool list_holds(const char *list, const char *etag, bool strong)
+bool http_etag_matches(const char *list, const char *etag)
 {
     if (!list || !etag)
         return false;
@@ -39,19 +37,8 @@ static bool list_holds(const char *list, const char *etag, bool strong)
         return false;
     at = list;
     while (take_tag(&at, &other)) {
-        bool same = own.length == other.length && memcmp(own.opaque, other.opaque, own.length) == 0;
-        if (same && !(strong && (own.weak || other.weak)))
+        if (own.length == other.length && memcmp(own.opaque, other.opaque, own.length) == 0)
             return true;
     }
     return false;
-}
-
-bool http_etag_matches(const char *list, const char *etag)
-{
-    return list_holds(list, etag, false);
-}
-
-bool http_etag_matches_strong(const char *list, const char *etag)
-{
-    return list_holds(list, etag, true);
 }

@@ -70,11 +70,6 @@ int64_t exchange_started_us(const struct exchange *exchange)
     return exchange->started_us;
 }
 
-struct arena *exchange_arena(struct exchange *exchange)
-{
-    return &exchange->arena;
-}
-
 void exchange_set_app_data(struct exchange *exchange, void *data)
 {
     exchange->app_data = data;

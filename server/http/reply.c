@@ -48,18 +48,34 @@ void exchange_set_header(struct exchange *exchange, const char *name, const char
     line->value = clean_value(&exchange->arena, value);
 }
 
+void reply_vary(struct exchange *exchange, const char *request_header)
+{
+    const struct header_line *line = find_header(exchange, "Vary");
+    exchange_set_header(exchange, "Vary",
+                        line ? arena_printf(&exchange->arena, "%s, %s", line->value, request_header)
+                             : request_header);
+}
+
+/* What an answer says when the application does not say otherwise. */
+static const struct {
+    const char *name, *value;
+} usual_headers[] = {
+    {"X-Content-Type-Options", "nosniff"},
+    {"Referrer-Policy", "no-referrer"},
+    {"Cache-Control", "no-store"},
+};
+
 void reply_dress(struct exchange *exchange, struct MHD_Response *response, const char *content_type)
 {
+    cors_dress(exchange);
     MHD_add_response_header(response, "X-Request-Id", exchange->request_id);
-    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
     if (content_type)
         MHD_add_response_header(response, "Content-Type", content_type);
-    if (!find_header(exchange, "Cache-Control"))
-        MHD_add_response_header(response, "Cache-Control", "no-store");
+    for (size_t i = 0; i < sizeof usual_headers / sizeof usual_headers[0]; i++)
+        if (!find_header(exchange, usual_headers[i].name))
+            MHD_add_response_header(response, usual_headers[i].name, usual_headers[i].value);
     for (const struct header_line *line = exchange->headers; line; line = line->next)
         MHD_add_response_header(response, line->name, line->value);
-    cors_dress(exchange, response);
     if (exchange->body.overflowed || atomic_load(&exchange->server->quiesced))
         MHD_add_response_header(response, "Connection", "close");
 }
@@ -124,9 +140,9 @@ void exchange_reply_bytes(struct exchange *exchange, int status, const char *con
                                         data ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
     if (!response)
         abort();
-    reply_dress(exchange, response, content_type);
     if (may_vary)
-        MHD_add_response_header(response, "Vary", "Accept-Encoding");
+        reply_vary(exchange, "Accept-Encoding");
+    reply_dress(exchange, response, content_type);
     if (packed)
         MHD_add_response_header(response, "Content-Encoding", "gzip");
     exchange->body_bytes = length;

@@ -355,6 +355,37 @@ static void json_is_gzipped_for_those_who_take_it(void **state)
     app_stop();
 }
 
+static int count_of(const char *text, const char *wanted)
+{
+    int count = 0;
+    while ((text = strstr(text, wanted))) {
+        text += strlen(wanted);
+        count++;
+    }
+    return count;
+}
+
+static void what_the_application_says_is_said_once(void **state)
+{
+    struct answer answer;
+    struct http_config config = quick_config;
+    config.cors_origins = "https://mail.example.com";
+    (void)state;
+    app_start(&config);
+    int fd = client_connect();
+    ask(fd, "GET /dressed HTTP/1.1\r\nHost: t\r\n\r\n", &answer);
+    assert_string_equal(answer_header(&answer, "Vary"), "Accept, Accept-Encoding, Origin");
+    assert_string_equal(answer_header(&answer, "Referrer-Policy"), "origin");
+    assert_string_equal(answer_header(&answer, "Cache-Control"), "private");
+    assert_string_equal(answer_header(&answer, "X-Content-Type-Options"), "nosniff");
+    assert_int_equal(count_of(answer.head, "Vary:"), 1);
+    assert_int_equal(count_of(answer.head, "Referrer-Policy:"), 1);
+    assert_int_equal(count_of(answer.head, "Cache-Control:"), 1);
+    answer_clear(&answer);
+    close(fd);
+    app_stop();
+}
+
 #define PREFLIGHT(origin)                                                                          \
     "OPTIONS /x HTTP/1.1\r\nHost: t\r\nOrigin: " origin                                            \
     "\r\nAccess-Control-Request-Method: PATCH\r\n\r\n"
@@ -486,6 +517,7 @@ int main(void)
         cmocka_unit_test(every_answer_carries_its_headers),
         cmocka_unit_test(head_is_get_without_a_body),
         cmocka_unit_test(json_is_gzipped_for_those_who_take_it),
+        cmocka_unit_test(what_the_application_says_is_said_once),
         cmocka_unit_test(configured_origins_may_call),
         cmocka_unit_test(a_unix_socket_takes_the_place_of_a_stale_one),
         cmocka_unit_test(addresses_are_checked),

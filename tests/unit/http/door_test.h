@@ -216,6 +216,18 @@ static void answer_json(struct exchange *exchange)
     exchange_reply_bytes(exchange, 200, "application/json", json, length);
 }
 
+/* What the door says too, said by the application. */
+static void answer_dressed(struct exchange *exchange)
+{
+    size_t length = 2000;
+    char *text = malloc(length);
+    memset(text, 'x', length);
+    exchange_set_header(exchange, "Vary", "Accept");
+    exchange_set_header(exchange, "Referrer-Policy", "origin");
+    exchange_set_header(exchange, "Cache-Control", "private");
+    exchange_reply_bytes(exchange, 200, "text/plain", text, length);
+}
+
 static void app_handle(void *self, struct exchange *exchange)
 {
     const char *path = exchange_path(exchange);
@@ -231,6 +243,8 @@ static void app_handle(void *self, struct exchange *exchange)
         spawn(answer_silence, exchange);
     } else if (strcmp(path, "/json") == 0) {
         answer_json(exchange);
+    } else if (strcmp(path, "/dressed") == 0) {
+        answer_dressed(exchange);
     } else if (strcmp(path, "/empty") == 0) {
         exchange_reply_bytes(exchange, 304, NULL, NULL, 0);
     } else if (strcmp(path, "/hang") == 0) {

@@ -83,15 +83,6 @@ static void if_none_match_compares_weakly(void **state)
     assert_false(http_etag_matches("*", NULL));
 }
 
-static void if_match_compares_strongly(void **state)
-{
-    (void)state;
-    assert_true(http_etag_matches_strong("\"x\", \"a\"", "\"a\""));
-    assert_true(http_etag_matches_strong("*", "W/\"a\""));
-    assert_false(http_etag_matches_strong("W/\"a\"", "\"a\""));
-    assert_false(http_etag_matches_strong("W/\"a\"", "W/\"a\""));
-}
-
 static void codings_are_weighed(void **state)
 {
     (void)state;
@@ -128,7 +119,6 @@ int main(void)
         cmocka_unit_test(other_ranges_mean_the_whole),
         cmocka_unit_test(if_range_needs_the_same_strong_tag),
         cmocka_unit_test(if_none_match_compares_weakly),
-        cmocka_unit_test(if_match_compares_strongly),
         cmocka_unit_test(codings_are_weighed),
         cmocka_unit_test(the_most_specific_media_type_decides),
     };
