@@ -45,7 +45,8 @@ void store_key(const struct store *store, const char *label, struct crypto_key *
 void store_account_id(const struct store *store, const char *protocol, const char *host,
                       uint16_t port, const char *username, char out[ACCOUNT_ID_BYTES]);
 
-/* The account's mirror, opened or made; every take needs a give. A file that is damaged, or newer
+/* The account's mirror; every take needs a give. Its file is opened or made by the first who reads
+ * or writes, so that a sign-in which fails leaves nothing on disk. One that is damaged, or newer
  * than this program, is set aside (renamed, with a log line) and a new one begun. */
 enum err mirror_take(struct store *store, const char *account_id, struct fault *fault,
                      struct mirror **out);

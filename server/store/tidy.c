@@ -143,7 +143,7 @@ static bool may_forget(struct mirror *mirror, uint32_t unused_days)
 {
     if (mirror->refs > 0)
         return false;
-    if (mirror->path)
+    if (mirror->path || !mirror->ready)
         return is_idle(mirror);
     return unused_days > 0 &&
            clock_now_ms() - mirror->given_ms > (int64_t)unused_days * DAY_S * 1000;
@@ -169,7 +169,7 @@ static void forget_unused(struct store *store, uint32_t unused_days)
     HASH_ITER (hh, store->mirrors, mirror, next) {
         if (!may_forget(mirror, unused_days))
             continue;
-        if (mirror->path)
+        if (mirror->path && mirror->ready)
             files_touch(mirror->path);
         HASH_DEL(store->mirrors, mirror);
         mirror_free(&mirror);

@@ -98,17 +98,32 @@ static void damage_met_on_the_way_is_one_failed_call_and_then_a_new_mirror(void 
     must_fail(mirror_list(desk->mirror, &desk->call, &query, &rows.sink), ERR_STORE);
     assert_true(desk->mirror->damaged);
     assert_int_equal(desk_files(desk, ".damaged-"), 0);
-    struct mirror *again;
-    must(mirror_take(desk->store, desk->account, &desk->call.fault, &again));
-    assert_int_equal(desk_files(desk, ".damaged-"), 1);
-    mirror_give(&again);
     /* Whoever held it goes on, and what he remembers of it finds nothing rather than another. */
     assert_true(is_new(desk));
+    assert_int_equal(desk_files(desk, ".damaged-"), 1);
     int64_t before = desk->inbox;
     desk_list_folders(desk);
     assert_int_not_equal(desk->inbox, before);
     must_fail(mirror_folder(desk->mirror, &desk->call, before, &(struct folder_row){0}),
               ERR_NOT_FOUND);
+}
+
+static void a_mirror_that_nobody_read_or_wrote_leaves_no_file(void **state)
+{
+    struct desk *desk = *state;
+    struct mirror *mirror;
+    unsigned files = desk_files(desk, ".db");
+    for (int i = 0; i < 3; i++) {
+        char id[ACCOUNT_ID_BYTES];
+        snprintf(id, sizeof id, "a_guess%d", i);
+        must(mirror_take(desk->store, id, &desk->call.fault, &mirror));
+        mirror_give(&mirror);
+    }
+    assert_int_equal(desk_files(desk, ".db"), files);
+    assert_int_equal(HASH_COUNT(desk->store->mirrors), 4);
+    store_tidy(desk->store, 60 * 1000, 0);
+    assert_int_equal(HASH_COUNT(desk->store->mirrors), 1);
+    assert_int_equal(desk_files(desk, ".db"), files);
 }
 
 static void a_record_that_does_not_read_counts_as_damage(void **state)
@@ -315,6 +330,7 @@ int main(void)
         ON_DISK(a_newer_file_is_kept_whole_under_its_version),
         ON_DISK(a_mirror_made_under_another_key_is_set_aside),
         ON_DISK(damage_met_on_the_way_is_one_failed_call_and_then_a_new_mirror),
+        BOTH(a_mirror_that_nobody_read_or_wrote_leaves_no_file),
         ON_DISK(a_record_that_does_not_read_counts_as_damage),
         ON_DISK(files_taken_away_under_us_are_begun_anew),
         ON_DISK(the_sequence_never_falls_when_a_mirror_is_begun_anew),
