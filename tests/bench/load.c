@@ -314,8 +314,7 @@ static void *client_run(void *argument)
 {
     struct client *client = argument;
     int64_t now = now_us();
-    while (now < plan.until_us && client->count < LATENCIES_MAX &&
-           (plan.count_max == 0 || client->count < plan.count_max)) {
+    do { /* one at least, however late the thread came to run */
         int64_t started = now;
         if (plan.imap)
             imap_ask(client, plan.command);
@@ -323,7 +322,8 @@ static void *client_run(void *argument)
             http_ask(client);
         now = now_us();
         client->latencies_us[client->count++] = (uint32_t)(now - started);
-    }
+    } while (now < plan.until_us && client->count < LATENCIES_MAX &&
+             (plan.count_max == 0 || client->count < plan.count_max));
     return NULL;
 }
 
