@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #define BODY_MAX_BYTES (64u * 1024u)
+#define KEYWORDS_MOST  64 /* of one change */
 
 enum member_kind { MEMBER_TEXT, MEMBER_INT, MEMBER_BOOL, MEMBER_OBJECT };
 

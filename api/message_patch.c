@@ -8,8 +8,6 @@
 #include "render.h"
 #include "routes.h"
 
-#define KEYWORDS_MOST 64
-
 static const struct member patch_members[] = {
     {"seen", MEMBER_BOOL, false, 0, 0},       {"flagged", MEMBER_BOOL, false, 0, 0},
     {"answered", MEMBER_BOOL, false, 0, 0},   {"draft", MEMBER_BOOL, false, 0, 0},
@@ -120,8 +118,8 @@ static void message_found(struct request *request)
     char etag[ETAG_BYTES];
     render_message_etag(&request->row, request->folder.id, etag);
     if (wanted && !http_etag_matches(wanted, etag)) {
-        fault_set(&request_call(request)->fault, ERR_PRECONDITION,
-                  "the message is not as If-Match says");
+        fault_at(&request_call(request)->fault, ERR_PRECONDITION, "If-Match",
+                 "the message is not as If-Match says");
         request_fail(request);
     } else if (changes_anything(request->state)) {
         request_need(request, NEED_CONNECTION, request->folder.number, change_apply);

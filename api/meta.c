@@ -1,5 +1,5 @@
 /* meta.c - what the service says of itself. */
-#include "http.h"
+#include "limits.h"
 #include "openapi.h"
 #include "put.h"
 #include "render.h"
@@ -17,9 +17,14 @@ static const struct {
     {"docs", "/docs"},
 };
 
+static void put_limits(struct buf *out, const struct api_limit *limits)
+{
+    for (const struct api_limit *limit = limits; limit && limit->name; limit++)
+        put_member_int(out, limit->name, limit->value);
+}
+
 void handle_service_get(struct request *request)
 {
-    const struct api_limit *limit = request->api->config.limits;
     struct buf body;
     buf_init(&body, 64 * 1024);
     put_open(&body, '{');
@@ -27,11 +32,8 @@ void handle_service_get(struct request *request)
     put_member_text(&body, "version", POSTERN_VERSION);
     put_key(&body, "limits");
     put_open(&body, '{');
-    put_member_int(&body, "listLimit", LIMIT_MOST);
-    put_member_int(&body, "textBytes", TEXT_BYTES_MOST);
-    put_member_int(&body, "singleHeaders", FIELDS_HEADERS_MAX);
-    for (; limit && limit->name; limit++)
-        put_member_int(&body, limit->name, limit->value);
+    put_limits(&body, fixed_limits);
+    put_limits(&body, request->api->config.limits);
     put_close(&body, '}');
     put_key(&body, "links");
     put_open(&body, '{');

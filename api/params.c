@@ -13,8 +13,6 @@ struct param_row {
     const char *choices[4];
 };
 
-#define TEXT_BYTES_MAX 4096
-
 static const struct param_row param_rows[PARAM_COUNT] = {
     [PARAM_FOLDER] = {.name = "folder", .kind = KIND_RAW},
     [PARAM_LIMIT] =
@@ -71,9 +69,9 @@ static enum err value_parse(enum param param, const char *raw, size_t length, st
     if (!text)
         return fault_at(fault, ERR_INVALID, row->name, "%s is not percent-encoded UTF-8",
                         row->name);
-    if (!*text || strlen(text) > TEXT_BYTES_MAX)
+    if (!*text || strlen(text) > PARAM_BYTES_MOST)
         return fault_at(fault, ERR_INVALID, row->name, "%s is empty or longer than %d bytes",
-                        row->name, TEXT_BYTES_MAX);
+                        row->name, PARAM_BYTES_MOST);
     out->text[param] = row->kind == KIND_RAW ? arena_strndup(arena, raw, length) : text;
     if (row->kind == KIND_NUMBER)
         return number_parse(row, text, fault, &out->number[param]);

@@ -26,6 +26,7 @@ enum { TOTAL_NONE, TOTAL_EXACT };
 enum { AS_PLAIN, AS_HTML };
 enum { ENCODING_DECODED, ENCODING_RAW };
 
+#define PARAM_BYTES_MOST   4096 /* of one value */
 #define LIMIT_MOST         500
 #define TEXT_BYTES_DEFAULT (256u * 1024u)
 #define TEXT_BYTES_MOST    (4u * 1024u * 1024u)

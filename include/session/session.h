@@ -18,6 +18,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define SESSION_SEATS_MOST 100 /* of one session, those that failed to sign in included */
+
 struct sessions;
 struct session;
 struct seat;

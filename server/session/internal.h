@@ -23,8 +23,6 @@
 #include <uthash.h>
 #include <utlist.h>
 
-#define SEATS_MAX 100 /* of one session, those that failed to sign in included */
-
 /* ---- one mail host ---- */
 struct host {
     char *key;            /* owned: "name:port", lower case */
@@ -218,6 +216,8 @@ void pool_schedule_host_locked(struct sessions *sessions, struct host *host);
 void pool_fail_locked(struct task *task, enum err code, const char *detail);
 void pool_bury_locked(struct connection *connection); /* detaches; closed later, outside the lock */
 void pool_expire_locked(struct sessions *sessions, int64_t now_ms);
+/* No idle connection of the account keeps a view of this folder: it was made anew. */
+void pool_forget_folder(struct account *account, struct sessions *sessions, int64_t folder);
 /* Outside the lock. */
 void pool_close_buried(struct sessions *sessions);
 

@@ -176,8 +176,8 @@ enum err session_add_seat(struct session *session, const struct credentials *cre
     }
     if (!err && session->ended)
         err = fault_set(fault, ERR_UNAUTHORIZED, "the session has ended");
-    if (!err && session->seat_count >= SEATS_MAX)
-        err = fault_set(fault, ERR_BUSY, "a session holds at most %d accounts", SEATS_MAX);
+    if (!err && session->seat_count >= SESSION_SEATS_MOST)
+        err = fault_set(fault, ERR_BUSY, "a session holds at most %d accounts", SESSION_SEATS_MOST);
     if (!err)
         err = seat_new_locked(session, credentials, id, &mirror, fault, out);
     sessions_unlock(sessions);

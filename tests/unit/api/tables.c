@@ -2,6 +2,7 @@
 #include "disposition.h"
 #include "fields.h"
 #include "http.h"
+#include "limits.h"
 #include "negotiate.h"
 #include "openapi.h"
 #include "params.h"
@@ -348,6 +349,16 @@ static void every_route_is_whole_and_has_its_own_name(void **state)
     }
 }
 
+static void every_fixed_limit_is_told_once(void **state)
+{
+    (void)state;
+    for (const struct api_limit *limit = fixed_limits; limit->name; limit++) {
+        assert_true(limit->value > 0);
+        for (const struct api_limit *other = limit + 1; other->name; other++)
+            assert_string_not_equal(limit->name, other->name);
+    }
+}
+
 static void the_description_is_built_in(void **state)
 {
     (void)state;
@@ -451,6 +462,7 @@ int main(void)
         cmocka_unit_test_setup(a_bad_escape_in_a_value_is_told_from_an_unknown_path, fresh),
         cmocka_unit_test_setup(another_method_learns_what_is_allowed, fresh),
         cmocka_unit_test_setup(every_route_is_whole_and_has_its_own_name, fresh),
+        cmocka_unit_test_setup(every_fixed_limit_is_told_once, fresh),
         cmocka_unit_test_setup(the_description_is_built_in, fresh),
         cmocka_unit_test_setup(hostile_names_make_harmless_headers, fresh),
         cmocka_unit_test_setup(a_long_name_is_cut_between_characters, fresh),

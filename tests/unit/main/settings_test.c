@@ -122,6 +122,24 @@ static void every_row_has_what_help_needs_and_a_place_of_its_own(void **state)
     }
 }
 
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text);
+    return length >= strlen(end) && strcmp(text + length - strlen(end), end) == 0;
+}
+
+static void no_limit_is_silent(void **state)
+{
+    (void)state;
+    for (const struct setting *row = settings_table; row->name; row++) {
+        bool limits = ends_with(row->name, "_max") || ends_with(row->name, "_timeout");
+        if (limits && strcmp(row->name, "drain_timeout") != 0 && !row->limit)
+            fail_msg("GET /v1 does not tell %s", row->name);
+        for (const struct setting *other = row + 1; row->limit && other->name; other++)
+            assert_true(!other->limit || strcmp(other->limit, row->limit) != 0);
+    }
+}
+
 static void names_may_be_written_with_dashes(void **state)
 {
     (void)state;
@@ -139,6 +157,7 @@ int main(void)
         cmocka_unit_test(a_secret_is_never_shown),
         cmocka_unit_test(every_default_is_within_its_own_bounds_and_reads_back),
         cmocka_unit_test(every_row_has_what_help_needs_and_a_place_of_its_own),
+        cmocka_unit_test(no_limit_is_silent),
         cmocka_unit_test(names_may_be_written_with_dashes),
     };
     return cmocka_run_group_tests_name("settings", tests, NULL, NULL);
