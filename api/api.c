@@ -102,7 +102,9 @@ static enum err find_seat(struct request *request)
         *fault = none;
         return OK;
     }
-    if (!err)
+    if (err)
+        fault_point(fault, "account");
+    else
         memccpy(request->account_id, seat_account_id(request->seat), '\0', ACCOUNT_ID_BYTES - 1);
     return err;
 }

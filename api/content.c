@@ -3,6 +3,7 @@
  * The answer begins with the first bytes that the mail server gave, so whatever fails before is a
  * problem document. What fails later breaks the stream: a length that was promised is kept or the
  * connection to the client is closed. */
+#include "clock.h"
 #include "disposition.h"
 #include "flow.h"
 #include "operations.h"
@@ -25,6 +26,7 @@ struct download {
     int status;
     uint64_t first, last; /* last UINT64_MAX: to the end */
     int64_t expected;     /* bytes to come */
+    int64_t asked_us;     /* when the mail server was asked for them */
     uint64_t sent;
     struct buf held;   /* of an unknown size: held back, for a small one is then known */
     struct pipe *pipe; /* once begun */
@@ -49,10 +51,15 @@ static void set_headers(const struct download *download)
 
 static void begin(struct download *download)
 {
+    struct call *call = request_call(download->request);
+    int64_t counted_us = call->upstream_us;
     set_headers(download);
     download->pipe = pipe_new(PIPE_DEFAULT_BYTES);
+    /* The read is counted when it ends; Server-Timing tells how long its first bytes took. */
+    call->upstream_us += clock_now_us() - download->asked_us;
     request_start_stream(download->request, download->status, download->type, download->pipe,
                          download->expected);
+    call->upstream_us = counted_us;
 }
 
 static enum err pass_on(struct download *download, const void *data, size_t length)
@@ -111,6 +118,8 @@ static void remember_size(struct download *download)
 static void content_stream(struct request *request)
 {
     struct download *download = request->state;
+    request_source(request, SOURCE_LIVE, 0);
+    download->asked_us = clock_now_us();
     enum err err = download_read(download);
     if (!err && download->expected != UNKNOWN && download->sent != (uint64_t)download->expected)
         err = fault_set(&request_call(request)->fault, ERR_PROTOCOL,
@@ -134,6 +143,7 @@ static void answer_head(struct download *download)
 {
     struct pipe *pipe = pipe_new(1);
     struct request *request = download->request;
+    flow_remembered(request);
     set_headers(download);
     request_start_stream(request, 200, download->type, pipe, download->total);
     request_end_stream(request, pipe, OK);
@@ -144,8 +154,8 @@ static void answer_unsatisfiable(struct download *download)
     struct request *request = download->request;
     request_set_header(request, "Content-Range",
                        arena_printf(&request->arena, "bytes */%lld", (long long)download->total));
-    fault_set(&request_call(request)->fault, ERR_RANGE, "there are %lld bytes",
-              (long long)download->total);
+    fault_at(&request_call(request)->fault, ERR_RANGE, "Range", "there are %lld bytes",
+             (long long)download->total);
     request_fail(request);
 }
 
@@ -190,6 +200,7 @@ static void size_learn(struct request *request)
         return;
     }
     download->total = (int64_t)size;
+    request_source(request, SOURCE_LIVE, 0);
     content_send(request);
 }
 
@@ -205,7 +216,6 @@ static void content_begin(struct request *request, struct download *download)
         return;
     if (!flow_may_ask(request))
         return;
-    request_source(request, SOURCE_LIVE, 0);
     bool needs_size = request->is_head || exchange_header(request->exchange, "Range");
     if (download->total == UNKNOWN && needs_size)
         request_need(request, NEED_CONNECTION, request->folder.number, size_learn);
@@ -239,7 +249,7 @@ static const struct part *part_find(struct request *request)
     const struct part *part = index < 0 ? NULL : &message->parts[index];
     if (part && strncmp(part->type, "multipart/", 10) != 0)
         return part;
-    fault_set(&request_call(request)->fault, ERR_NOT_FOUND, "the message has no such part");
+    fault_at(&request_call(request)->fault, ERR_NOT_FOUND, "part", "the message has no such part");
     return NULL;
 }
 

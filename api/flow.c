@@ -74,6 +74,12 @@ bool flow_folder_reload(struct request *request, int64_t number, struct folder_r
     return excuse_holds(request, row->synced_ms);
 }
 
+void flow_remembered(struct request *request)
+{
+    if (request->source == SOURCE_NONE && request->folder.synced_ms > 0)
+        request_source(request, SOURCE_MIRROR, request->folder.synced_ms);
+}
+
 /* A message that is below the folder's floor: described by the mail server, not by the mirror. */
 static void message_fetched(struct request *request)
 {
@@ -170,6 +176,7 @@ static void message_find(struct request *request)
         fault_clear(&call->fault);
         request_need(request, NEED_FOLDERS, 0, message_find);
     } else if (err) {
+        fault_point(&call->fault, "message");
         request_fail(request);
     } else {
         message_settle(request);

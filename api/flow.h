@@ -16,6 +16,9 @@ void flow_folders(struct request *request, request_step *next);
 bool flow_folder_is_fresh(struct request *request, const struct folder_row *row);
 /* After NEED_FOLDER: the row afresh. False: answered. */
 bool flow_folder_reload(struct request *request, int64_t number, struct folder_row *row);
+/* request->folder's mirror alone answers: X-Mail-Source and Age say so unless something was asked.
+ */
+void flow_remembered(struct request *request);
 /* Answers 504 when the client wants only what is remembered. */
 bool flow_may_ask(struct request *request);
 

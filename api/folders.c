@@ -118,6 +118,7 @@ static void folder_answer(struct request *request)
         return;
     if (mirror_find_folder(seat_mirror(request->seat), request_call(request),
                            request->path[PATH_FOLDER], &row)) {
+        fault_point(&request_call(request)->fault, "folder");
         request_fail(request);
         return;
     }

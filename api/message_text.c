@@ -47,7 +47,6 @@ static void text_answer_with(struct request *request, struct buf *body)
     put_member_text(body, "partId", wish->part ? wish->part->id : NULL);
     put_member_text(body, "convertedFrom", wish->converted_from);
     put_close(body, '}');
-    request_source(request, SOURCE_LIVE, 0);
     request_set_header(request, "Cache-Control", CACHE_REVALIDATE);
     request_reply_json(request, 200, body);
 }
@@ -62,6 +61,7 @@ static void text_answer(struct request *request)
         request_fail(request);
         return;
     }
+    request_source(request, SOURCE_LIVE, 0);
     text_answer_with(request, &body);
 }
 
@@ -94,7 +94,8 @@ static void text_found(struct request *request)
         return;
     }
     if (as_html) {
-        fault_set(&request_call(request)->fault, ERR_NOT_FOUND, "the message has no HTML text");
+        fault_at(&request_call(request)->fault, ERR_NOT_FOUND, "as",
+                 "the message has no HTML text");
         request_fail(request);
         return;
     }
@@ -103,6 +104,7 @@ static void text_found(struct request *request)
     put_member_text(&body, "value", "");
     put_member_bool(&body, "truncated", false);
     put_member_null(&body, "charset");
+    flow_remembered(request);
     text_answer_with(request, &body);
 }
 

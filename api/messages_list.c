@@ -123,8 +123,10 @@ static enum err folders_named(struct request *request, struct list *list)
         struct folder_row *row = &list->folders[list->folder_count];
         enum err err =
             mirror_find_folder(mirror_of(request), request_call(request), list->keys[i], row);
-        if (err)
+        if (err) {
+            fault_point(&request_call(request)->fault, "folder");
             return err;
+        }
         /* One that cannot be opened holds no messages; nothing is wrong with asking. */
         if (row->listing.selectable && !has_folder(list, row->number))
             list->folder_count++;

@@ -140,6 +140,18 @@ static const char *next_cursor(struct request *request, const struct list *list)
     return text;
 }
 
+/* '>' would end the link. */
+static void put_link_piece(struct buf *out, const char *piece, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (piece[i] == '>')
+            buf_text(out, "%3E");
+        else
+            buf_char(out, piece[i]);
+    }
+    buf_char(out, '&');
+}
+
 /* The same query with another cursor. The path is the client's own, and so is the query: both came
  * through the parser, so no byte of them can end the header. */
 static void set_next_link(struct request *request, const char *cursor)
@@ -149,10 +161,8 @@ static void set_next_link(struct request *request, const char *cursor)
     buf_printf(&link, "<%s?", exchange_path(request->exchange));
     for (const char *at = exchange_query(request->exchange); *at;) {
         size_t length = strcspn(at, "&");
-        if (length && strncmp(at, "cursor=", 7) != 0 && !memchr(at, '>', length)) {
-            buf_append(&link, at, length);
-            buf_char(&link, '&');
-        }
+        if (length && strncmp(at, "cursor=", 7) != 0)
+            put_link_piece(&link, at, length);
         at += length + (at[length] == '&');
     }
     buf_printf(&link, "cursor=%s>; rel=\"next\"", cursor);

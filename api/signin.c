@@ -99,11 +99,18 @@ static enum err body_open(struct request *request, signin_open *open, struct sig
     return err;
 }
 
+static void point_at_host(struct fault *fault)
+{
+    if (fault->code == ERR_HOST_NOT_ALLOWED || fault->code == ERR_UNREACHABLE)
+        fault_point(fault, "/host");
+}
+
 static void signin_try(struct request *request, signin_open *open, request_step *tried)
 {
     struct signin *signin = arena_new(&request->arena, struct signin);
     request->state = signin;
     if (body_open(request, open, signin)) {
+        point_at_host(&request_call(request)->fault);
         request_fail(request);
         return;
     }
@@ -146,6 +153,7 @@ static bool trial_failed(struct request *request)
     struct fault *fault = &request_call(request)->fault;
     if (exchange_left(request->exchange)) /* a token nobody got is a session nobody ends */
         fault_set(fault, ERR_CANCELLED, "the client has gone");
+    point_at_host(fault);
     return fault->code != OK;
 }
 

@@ -66,7 +66,7 @@ bool err_kills_connection(enum err err);
 struct fault {
     enum err code;
     int retry_after_s; /* 0: nothing known */
-    char pointer[96];  /* RFC 6901 pointer or query parameter name the fault is about; may be "" */
+    char pointer[96];  /* RFC 6901 pointer or parameter name the fault is about; may be "" */
     char detail[256];  /* one line for a person, no "failed to" in front */
     char reply[304];   /* the mail server's own text, cleaned of control characters; may be "" */
     char protocol[8];  /* "imap", "pop3": who said `reply` */
@@ -81,6 +81,10 @@ enum err fault_set(struct fault *fault, enum err code, const char *format, ...)
  */
 enum err fault_at(struct fault *fault, enum err code, const char *pointer, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* What a fault from further below is about, by one who knows the request; the first to say so wins.
+ */
+void fault_point(struct fault *fault, const char *pointer);
 
 /* Keeps what the mail server said: control characters become blanks, invalid UTF-8 U+FFFD, cut to
  * 300 bytes. Call before fault_set; never with a line that may echo a credential. */

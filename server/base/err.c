@@ -96,6 +96,12 @@ enum err fault_at(struct fault *fault, enum err code, const char *pointer, const
     return fault->code;
 }
 
+void fault_point(struct fault *fault, const char *pointer)
+{
+    if (!fault->pointer[0])
+        snprintf(fault->pointer, sizeof fault->pointer, "%s", pointer);
+}
+
 void fault_reply(struct fault *fault, const char *protocol, const char *text, uint32_t length)
 {
     struct arena arena;

@@ -163,10 +163,21 @@ static void the_first_fault_stands(void **state)
     struct fault fault = {0};
     assert_int_equal(fault_at(&fault, ERR_INVALID, "/limit", "over %d", 500), ERR_INVALID);
     assert_int_equal(fault_set(&fault, ERR_STORE, "later"), ERR_INVALID);
+    fault_point(&fault, "/later");
     assert_string_equal(fault.detail, "over 500");
     assert_string_equal(fault.pointer, "/limit");
     fault_clear(&fault);
     assert_int_equal(fault.code, OK);
+}
+
+static void a_fault_without_a_place_is_given_one(void **state)
+{
+    (void)state;
+    struct fault fault = {0};
+    fault_set(&fault, ERR_UNREACHABLE, "no such host");
+    fault_point(&fault, "/host");
+    assert_string_equal(fault.pointer, "/host");
+    assert_int_equal(fault.code, ERR_UNREACHABLE);
 }
 
 static void a_long_fault_is_cut_between_characters(void **state)
@@ -282,6 +293,7 @@ int main(void)
         cmocka_unit_test(a_range_is_exactly_its_bytes),
         cmocka_unit_test(an_open_range_never_ends_early),
         cmocka_unit_test(the_first_fault_stands),
+        cmocka_unit_test(a_fault_without_a_place_is_given_one),
         cmocka_unit_test(a_long_fault_is_cut_between_characters),
         cmocka_unit_test(a_reply_is_one_clean_line),
         cmocka_unit_test(every_error_has_a_name_of_its_own),
