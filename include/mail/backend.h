@@ -186,7 +186,7 @@ struct backend_ops {
                      uint32_t first_page, struct change_sink *);
     /* The `count` newest messages below known->floor, newest first by uid, through sink->message
      * only (sink->folder comes first). *floor: the floor after that; 1 when all are told. Begins by
-     * making the view current (NOOP, pipelined), as fetch_one does: what it tells is never older
+     * making the view current (NOOP), as fetch_one does: what it tells is never older
      * than the call; news it learns that way stay pending for the next sync. */
     enum err (*fetch_older)(struct backend *, struct call *, const struct folder_known *,
                             uint32_t count, struct change_sink *, uint32_t *floor);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,9 +17,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define UNIX_PREFIX    "unix:"
-#define LISTEN_BACKLOG 1024
-#define SOCKET_FLAGS   (SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK)
+#define UNIX_PREFIX         "unix:"
+#define LISTEN_BACKLOG      1024
+#define NOT_SENT_MOST_BYTES (256 * 1024) /* that the kernel holds for one client */
+#define SOCKET_FLAGS        (SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK)
 
 static enum err refuse_address(struct fault *fault, const char *address, int error)
 {
@@ -79,8 +81,11 @@ static int open_inet(const struct addrinfo *found, bool dual_stack)
     int fd = socket(found->ai_family, SOCKET_FLAGS, 0);
     if (fd < 0)
         return -1;
-    int on = 1, only = !dual_stack;
+    int on = 1, only = !dual_stack, not_sent = NOT_SENT_MOST_BYTES;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    /* Else the kernel takes megabytes in for a slow reader, and its progress cannot be seen.
+     * Accepted sockets inherit it. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &not_sent, sizeof not_sent);
     if (found->ai_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
     if (bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, LISTEN_BACKLOG) == 0)

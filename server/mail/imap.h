@@ -60,6 +60,7 @@ struct imapc_set {
     struct uid_range *ranges; /* owned */
     uint32_t count, capacity;
     bool sorted; /* false once something was added below the last */
+    bool full;   /* more was added than a set holds, and is not in it */
 };
 void imapc_set_add(struct imapc_set *set, uint32_t first, uint32_t last);
 void imapc_set_sort(struct imapc_set *set); /* ascending, disjoint */
@@ -158,7 +159,9 @@ struct imapc {
     struct backend backend;
     struct imapc_wire wire;
     struct arena arena;   /* lives as long as the connection */
-    struct arena scratch; /* one message, one response */
+    struct arena scratch; /* one exchange */
+    struct arena reply;   /* one response: for handlers, which a server may call without end */
+    struct arena offers;  /* capability_text */
     uint32_t caps, extra;
     bool caps_known;
     char *capability_text, *server_name;
@@ -179,6 +182,7 @@ struct imapc {
     /* the selected folder */
     char *selected;   /* owned; backend.selected points here */
     uint32_t selects; /* how often SELECT was sent: tells a new view from an old one */
+    int64_t selected_ms;
     bool view_is_new; /* selected within the running call: no news can be missing */
     struct folder_facts facts;
     struct imapc_pending pending;
@@ -193,7 +197,8 @@ void imapc_command(struct imapc *imap, const char *name); /* literal text, "UID 
 void imapc_command_tolerant(struct imapc *imap, const char *name);
 void imapc_word(struct imapc *imap, const char *text); /* our own text, behind a blank */
 /* A mailbox name or credential behind a blank: quoted, or a literal. May have to wait for the
- * server. The caller has made sure that it holds no CR, LF or NUL. */
+ * server; ERR_REFUSED without a fault when that said NO to a tolerant command already. The caller
+ * has made sure that it holds no CR, LF or NUL. */
 enum err imapc_astring(struct imapc *imap, const char *text, size_t length);
 void imapc_command_end(struct imapc *imap);
 enum err imapc_run(struct imapc *imap);

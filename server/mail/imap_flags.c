@@ -31,10 +31,12 @@ static enum err take_flags(struct imapc_handler *handler, const struct imapc_res
     struct imapc_fetch fetch;
     if (!response->has_number || !imapc_span_is(response->word, "FETCH"))
         return OK;
-    imapc_fetch_read(&word->arena, response, &fetch);
+    imapc_fetch_read(&word->imap->reply, response, &fetch);
     if (!fetch.has_flags || fetch.uid != word->uid)
         return OK;
     *mine = true;
+    arena_clear(&word->arena); /* only the last one stays */
+    imapc_fetch_read(&word->arena, response, &fetch);
     word->told = true;
     word->flags = fetch.flags;
     word->keywords = fetch.keywords;

@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STATUS_BATCH 64u
+#define STATUS_BATCH    64u
+#define NAME_BYTES_MAX  4096u
+#define NAMES_BYTES_MAX (64u * 1024u * 1024u) /* names and paths of one listing */
 
 /* What STATUS and LSUB say of a name; they may come before its LIST line. */
 struct remark {
@@ -27,6 +29,7 @@ struct listing {
     struct listed **by_name; /* sorted; owned; made by listing_index */
     struct remark *remarks;
     uint32_t remark_count;
+    uint64_t name_bytes;
     bool too_many;
 };
 
@@ -99,7 +102,7 @@ static struct listed *find_name(struct listing *listing, const char *remote)
 }
 
 /* The mailbox name next in the scan; NULL when it could never be sent back. */
-static char *read_name(struct arena *arena, struct imapc_scan *scan)
+static char *read_name(struct listing *listing, struct imapc_scan *scan)
 {
     struct imapc_token token;
     size_t length;
@@ -107,7 +110,12 @@ static char *read_name(struct arena *arena, struct imapc_scan *scan)
         return NULL;
     if (token.kind == TOKEN_NIL)
         token.kind = TOKEN_ATOM; /* a folder named "nil" */
-    char *name = imapc_token_copy(arena, &token, &length);
+    if (token.span.length > NAME_BYTES_MAX || listing->name_bytes > NAMES_BYTES_MAX) {
+        listing->too_many |= listing->name_bytes > NAMES_BYTES_MAX;
+        return NULL;
+    }
+    listing->name_bytes += token.span.length;
+    char *name = imapc_token_copy(listing->arena, &token, &length);
     if (!name || length == 0 || strlen(name) != length || strpbrk(name, "\r\n"))
         return NULL;
     return name;
@@ -126,9 +134,9 @@ static bool read_listing(struct listing *listing, struct imapc_span rest, struct
         take_flag(&out->listing, token.span);
     if (!imapc_scan_next(&scan, &token))
         return false;
-    const char *delimiter = imapc_token_copy(&listing->imap->scratch, &token, &length);
+    const char *delimiter = imapc_token_copy(&listing->imap->reply, &token, &length);
     out->delimiter = delimiter ? *delimiter : '\0';
-    out->listing.remote = read_name(listing->arena, &scan);
+    out->listing.remote = read_name(listing, &scan);
     return out->listing.remote != NULL;
 }
 
@@ -147,6 +155,7 @@ static void take_list(struct listing *listing, struct imapc_span rest)
     }
     item.order = listing->count;
     item.listing.path = imapc_name_path(listing->arena, item.listing.remote, item.delimiter);
+    listing->name_bytes += strlen(item.listing.path);
     if (strcmp(item.listing.path, "INBOX") == 0)
         item.listing.role = ROLE_INBOX;
     listing->items[listing->count++] = item;
@@ -191,7 +200,7 @@ static void take_status(struct listing *listing, struct imapc_span rest)
     struct imapc_scan scan = imapc_scan_of(rest, 4);
     struct imapc_token name, value;
     uint64_t number;
-    char *remote = read_name(listing->arena, &scan);
+    char *remote = read_name(listing, &scan);
     if (!remote || !imapc_scan_next(&scan, &name) || name.kind != TOKEN_OPEN ||
         listing->remark_count++ >= 2 * listing->imap->wire.world->folders_max)
         return;
@@ -297,6 +306,10 @@ static enum err ask_status(struct listing *listing, struct call *call)
                 continue;
             imapc_command_tolerant(imap, "STATUS");
             err = imapc_astring(imap, folder->remote, strlen(folder->remote));
+            if (err == ERR_REFUSED && call->fault.code == OK) {
+                err = OK; /* that one has no status */
+                continue;
+            }
             if (err)
                 return err;
             imapc_word(imap, items);
@@ -337,10 +350,11 @@ enum err imapc_list_folders(struct backend *backend, struct call *call, bool wit
     enum err err = at_once ? imapc_renew_view(imap, call) : OK;
     if (!err)
         err = extended ? list_extended(&listing, call, at_once) : list_plain(&listing, call);
-    if (!err && with_status && !at_once)
+    if (!err && with_status && !at_once && !listing.too_many)
         err = ask_status(&listing, call);
     if (!err && listing.too_many)
-        err = fault_set(&call->fault, ERR_TOO_LARGE, "the mailbox has more than %u folders",
+        err = fault_set(&call->fault, ERR_TOO_LARGE,
+                        "the mailbox has more than %u folders, or too long names",
                         imap->wire.world->folders_max);
     if (!err)
         err = tell_all(&listing, sink);

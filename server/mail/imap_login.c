@@ -62,7 +62,8 @@ void imapc_read_capabilities(struct imapc *imap, struct imapc_span words)
     imap->caps_known = true;
     if (words.length > CAPABILITY_TEXT_BYTES)
         words.length = CAPABILITY_TEXT_BYTES;
-    imap->capability_text = text_clean(&imap->arena, words.text, words.length, true);
+    arena_clear(&imap->offers);
+    imap->capability_text = text_clean(&imap->offers, words.text, words.length, true);
     struct imapc_scan scan = imapc_scan_of(words, 1);
     struct imapc_token token;
     while (imapc_scan_next(&scan, &token))
@@ -149,14 +150,15 @@ static void read_id(struct imapc *imap, struct imapc_span list)
 {
     struct imapc_scan scan = imapc_scan_of(list, 1);
     struct imapc_token key, value;
-    if (!imapc_scan_next(&scan, &key) || key.kind != TOKEN_OPEN)
+    if (imap->server_name || !imapc_scan_next(&scan, &key) || key.kind != TOKEN_OPEN)
         return;
     while (imapc_scan_next(&scan, &key) && imapc_scan_next(&scan, &value)) {
         if (!imapc_span_is(key.span, "name") || value.kind != TOKEN_STRING)
             continue;
         size_t length;
-        char *name = imapc_token_copy(&imap->scratch, &value, &length);
+        char *name = imapc_token_copy(&imap->reply, &value, &length);
         imap->server_name = text_clean(&imap->arena, name, length < 100 ? length : 100, true);
+        return;
     }
 }
 
@@ -165,6 +167,8 @@ static void read_namespace(struct imapc *imap, struct imapc_span lists)
 {
     struct imapc_scan scan = imapc_scan_of(lists, 10);
     struct imapc_token token, prefix, delimiter;
+    if (imap->personal.prefix)
+        return;
     for (int i = 0; i < 2; i++)
         if (!imapc_scan_next(&scan, &token) || token.kind != TOKEN_OPEN)
             return;
@@ -172,7 +176,7 @@ static void read_namespace(struct imapc *imap, struct imapc_span lists)
         return;
     size_t length;
     imap->personal.prefix = imapc_token_copy(&imap->arena, &prefix, &length);
-    const char *mark = imapc_token_copy(&imap->scratch, &delimiter, &length);
+    const char *mark = imapc_token_copy(&imap->reply, &delimiter, &length);
     imap->personal.delimiter = mark ? *mark : '\0';
 }
 

@@ -21,6 +21,8 @@ static enum err find_older(struct imapc *imap, struct call *call, uint32_t floor
         imapc_command_end(imap);
         err = imapc_run(imap);
     }
+    if (!err && records.found.full)
+        err = imapc_die(imap, ERR_TOO_LARGE, "the mail server tells of too many messages");
     if (!err) {
         imapc_set_clear(&imap->older);
         imap->older = records.found;
@@ -66,6 +68,8 @@ enum err imapc_fetch_older(struct backend *backend, struct call *call,
     struct imapc_records records;
     struct imapc_set batch = {0};
     enum err err = imapc_select(imap, call, known->remote, known->validity);
+    if (!err)
+        err = imapc_renew_view(imap, call);
     if (err)
         return err;
     err = sink->folder(sink, &imap->facts, false);
@@ -96,6 +100,8 @@ enum err imapc_fetch_one(struct backend *backend, struct call *call,
     struct imapc_records records;
     struct uid_range range = {uid, uid};
     enum err err = imapc_select(imap, call, known->remote, known->validity);
+    if (!err)
+        err = imapc_renew_view(imap, call);
     if (err)
         return err;
     imapc_records_init(&records, imap, sink, uid);

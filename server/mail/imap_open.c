@@ -12,6 +12,8 @@ static void imapc_free(struct imapc *imap)
     imapc_wire_clear(&imap->wire);
     arena_clear(&imap->arena);
     arena_clear(&imap->scratch);
+    arena_clear(&imap->reply);
+    arena_clear(&imap->offers);
     free(imap);
 }
 
@@ -33,6 +35,8 @@ static enum err imapc_open(const struct backend_target *target, struct call *cal
     imap->backend = (struct backend){.ops = &backend_imap, .protocol = PROTOCOL_IMAP};
     arena_init(&imap->arena);
     arena_init(&imap->scratch);
+    arena_init(&imap->reply);
+    arena_init(&imap->offers);
     imapc_wire_init(&imap->wire, stream, target->world);
     stream_watch(stream, cancelled);
     err = imapc_login(imap, target, call);

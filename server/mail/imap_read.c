@@ -34,7 +34,7 @@ static enum err take_content(struct answer *answer, const struct imapc_response 
         answer->bytes = response->streamed_bytes;
         return OK;
     }
-    char *text = imapc_token_copy(&answer->imap->scratch, &fetch->content, &length);
+    char *text = imapc_token_copy(&answer->imap->reply, &fetch->content, &length);
     answer->bytes = length;
     return text && answer->sink ? sink_write(answer->sink, text, length) : OK;
 }
@@ -46,7 +46,7 @@ static enum err take_answer(struct imapc_handler *handler, const struct imapc_re
     struct imapc_fetch fetch;
     if (!response->has_number || !imapc_span_is(response->word, "FETCH"))
         return OK;
-    imapc_fetch_read(&answer->imap->scratch, response, &fetch);
+    imapc_fetch_read(&answer->imap->reply, response, &fetch);
     if (!fetch.has_section && !fetch.has_binary_size)
         return OK;
     *mine = true;

@@ -280,12 +280,16 @@ static enum err find_untold(struct imapc_records *records, struct call *call)
         return err;
     imapc_set_sort(&records->found);
     imapc_set_sort(&records->told);
+    uint32_t untold = 0;
+    uint64_t from = records->uid_min > records->record_min ? records->uid_min : records->record_min;
     for (uint32_t i = 0; i < records->found.count; i++) {
         struct uid_range range = records->found.ranges[i];
-        for (uint64_t uid = range.first; uid <= range.last; uid++)
-            if (uid >= records->uid_min && uid >= records->record_min &&
-                !imapc_set_has(&records->told, (uint32_t)uid) && records->broken.count < MEND_MAX)
+        uint64_t uid = range.first > from ? range.first : from;
+        for (; uid <= range.last && untold < MEND_MAX; uid++)
+            if (!imapc_set_has(&records->told, (uint32_t)uid)) {
                 imapc_set_add(&records->broken, (uint32_t)uid, (uint32_t)uid);
+                untold++;
+            }
     }
     return OK;
 }
@@ -374,6 +378,8 @@ enum err imapc_records_run(struct imapc_records *records, struct call *call)
     enum err err = imapc_run(imap);
     if (err)
         return err;
+    if (records->told.full || records->exist.full || records->found.full)
+        return imapc_die(imap, ERR_TOO_LARGE, "the mail server tells of too many messages");
     bool refused =
         records->ask_index != UINT32_MAX && imapc_status_of(imap, records->ask_index) == STATUS_NO;
     struct imapc_set found = records->found; /* the caller's own search */

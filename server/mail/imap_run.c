@@ -93,10 +93,12 @@ static enum err send_literal(struct imapc *imap, const char *text, size_t length
         enum err err = run_until(imap, true);
         if (err)
             return err;
+        if (!imap->challenge && imap->failure)
+            return imap->failure;
+        if (!imap->challenge && imap->sent[imap->sent_count - 1].status == STATUS_NO)
+            return ERR_REFUSED; /* of a tolerant command: an answer, given early */
         if (!imap->challenge)
-            return imap->failure
-                       ? imap->failure
-                       : imapc_die(imap, ERR_PROTOCOL, "the mail server ended a command half sent");
+            return imapc_die(imap, ERR_PROTOCOL, "the mail server ended a command half sent");
     }
     buf_append(&imap->wire.out, text, length);
     return OK;
@@ -211,6 +213,7 @@ static enum err run_until(struct imapc *imap, bool to_challenge)
     uint64_t drain_until = UINT64_MAX;
     while (!err && imap->open_count > 0) {
         struct imapc_response response;
+        arena_clear(&imap->reply);
         err = imapc_wire_read(&imap->wire, fault, &response);
         if (err)
             break;

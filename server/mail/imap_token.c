@@ -214,6 +214,8 @@ char *imapc_token_copy(struct arena *arena, const struct imapc_token *token, siz
 
 /* ---- sets ---- */
 
+#define SET_RANGES_MAX (4u * 1024u * 1024u) /* a server may name uids without end */
+
 void imapc_set_add(struct imapc_set *set, uint32_t first, uint32_t last)
 {
     if (first > last) {
@@ -232,6 +234,12 @@ void imapc_set_add(struct imapc_set *set, uint32_t first, uint32_t last)
         if (first <= newest->last)
             set->sorted = false;
     }
+    if (set->count == SET_RANGES_MAX && !set->full) {
+        imapc_set_sort(set); /* perhaps the same ones over and over */
+        set->full = set->count > SET_RANGES_MAX / 2;
+    }
+    if (set->full)
+        return;
     if (set->count == set->capacity) {
         set->capacity = set->capacity ? set->capacity * 2 : 64;
         set->ranges = xrealloc(set->ranges, set->capacity * sizeof *set->ranges);

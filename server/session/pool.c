@@ -230,6 +230,31 @@ void pool_schedule_host_locked(struct sessions *sessions, struct host *host)
     }
 }
 
+static void forget_folder_locked(struct seat *seat, int64_t folder)
+{
+    struct connection *connection, *next;
+    DL_FOREACH_SAFE (seat->connections, connection, next) {
+        if (!connection->task && connection->folder == folder)
+            pool_bury_locked(connection);
+    }
+}
+
+void pool_forget_folder(struct account *account, struct sessions *sessions, int64_t folder)
+{
+    struct session *tables[] = {sessions->by_token, sessions->by_basic};
+    sessions_lock(sessions);
+    for (size_t i = 0; i < 2; i++) {
+        for (struct session *session = tables[i]; session; session = session->hh.next) {
+            struct seat *seat;
+            DL_FOREACH (session->seats, seat) {
+                if (seat->account == account)
+                    forget_folder_locked(seat, folder);
+            }
+        }
+    }
+    sessions_unlock(sessions);
+}
+
 /* ---- time ---- */
 
 static void expire_tasks_locked(struct seat *seat, int64_t now_ms)

@@ -179,6 +179,23 @@ static enum err on_listing(struct folder_sink *sink, const struct folder_listing
     return OK;
 }
 
+/* A connection that has a folder selected may never hear that it was deleted and made anew; the
+ * listing tells. */
+static enum err drop_void_views(struct task *task)
+{
+    struct account *account = task->seat->account;
+    struct folder_row *rows;
+    uint32_t count;
+    enum err err = mirror_folders(account->mirror, &task->call, &rows, &count, NULL);
+    for (uint32_t i = 0; !err && i < count; i++) {
+        const struct folder_listing *listing = &rows[i].listing;
+        if (listing->has_status && listing->uid_validity && rows[i].validity &&
+            listing->uid_validity != rows[i].validity)
+            pool_forget_folder(account, seat_sessions(task->seat), rows[i].number);
+    }
+    return err;
+}
+
 enum err sync_folders(struct task *task)
 {
     struct account *account = task->seat->account;
@@ -192,5 +209,5 @@ enum err sync_folders(struct task *task)
         return err;
     err = mirror_put_folders(seat_mirror(task->seat), call, gather.items, gather.count);
     account_leave(account, 0, true);
-    return err;
+    return err ? err : drop_void_views(task);
 }

@@ -46,6 +46,18 @@ static void an_awkward_password_travels_as_a_literal(void **state)
     desk_close(&desk);
 }
 
+static void a_server_may_refuse_before_it_has_read_the_password(void **state)
+{
+    (void)state;
+    struct desk_login login = {SECURITY_NONE, "user", "p\xc3\xa4ss", NULL};
+    assert_int_equal(sign_in("S: * OK [CAPABILITY IMAP4rev1] hello\n"
+                             "C: LOGIN \"user\" {5}\nS: $ NO no such user\n",
+                             login),
+                     ERR_LOGIN);
+    assert_string_equal(desk.call.fault.reply, "no such user");
+    desk_close(&desk);
+}
+
 static void a_server_without_sasl_ir_asks_first(void **state)
 {
     (void)state;
@@ -275,6 +287,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(login_is_used_where_nothing_else_is_offered),
         cmocka_unit_test(an_awkward_password_travels_as_a_literal),
+        cmocka_unit_test(a_server_may_refuse_before_it_has_read_the_password),
         cmocka_unit_test(a_server_without_sasl_ir_asks_first),
         cmocka_unit_test(line_breaks_in_credentials_reach_nobody),
         cmocka_unit_test(refusals_are_told_apart),

@@ -313,6 +313,7 @@ static void backfill_goes_down_to_the_last(void **state)
         "5") "C: UID SEARCH UID 1:8\nS: * SEARCH 7 3 4|* SEARCH 2\nS: $ OK\n"
              "C: UID FETCH 4,7 (UID*\nS: " RECORD("3", "4", "d") "\nS: " RECORD(
                  "4", "7", "e") "\nS: $ OK\n"
+                                "C: NOOP\nS: $ OK\n"
                                 "C: UID FETCH 2:3 (UID*\nS: " RECORD("2", "3", "c") "\nS: $ OK\n");
     known.floor = 9;
     assert_int_equal(backend_fetch_older(desk.backend, &desk.call, &known, 2, &told.sink, &floor),
