@@ -137,13 +137,15 @@ static void fail_name(struct stream *stream, X509 *certificate)
                     names.count ? names.text : "none");
 }
 
-static void fail_date(struct stream *stream, const char *what, const ASN1_TIME *time)
+/* `depth` 0: the server's own certificate; above: one that signed it. */
+static void fail_date(struct stream *stream, int depth, const char *what, const ASN1_TIME *time)
 {
     struct tm at = {0};
     char day[16] = "?";
     if (time && ASN1_TIME_to_tm(time, &at))
         strftime(day, sizeof day, "%Y-%m-%d", &at);
-    stream_fail(stream, ERR_TLS, "the mail server's certificate %s (%s)", what, day);
+    stream_fail(stream, ERR_TLS, "%sthe mail server's certificate %s (%s)",
+                depth > 0 ? "an authority of " : "", what, day);
 }
 
 int tls_on_verify(int good, X509_STORE_CTX *store)
@@ -153,13 +155,13 @@ int tls_on_verify(int good, X509_STORE_CTX *store)
     SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct stream *stream = SSL_get_app_data(ssl);
     X509 *certificate = X509_STORE_CTX_get_current_cert(store);
-    int code = X509_STORE_CTX_get_error(store);
+    int code = X509_STORE_CTX_get_error(store), depth = X509_STORE_CTX_get_error_depth(store);
     const char *text = FIND(verify_rows, code);
 
     if (code == X509_V_ERR_CERT_HAS_EXPIRED)
-        fail_date(stream, "has expired", X509_get0_notAfter(certificate));
+        fail_date(stream, depth, "has expired", X509_get0_notAfter(certificate));
     else if (code == X509_V_ERR_CERT_NOT_YET_VALID)
-        fail_date(stream, "is not yet valid", X509_get0_notBefore(certificate));
+        fail_date(stream, depth, "is not yet valid", X509_get0_notBefore(certificate));
     else if (code == X509_V_ERR_HOSTNAME_MISMATCH || code == X509_V_ERR_IP_ADDRESS_MISMATCH)
         fail_name(stream, X509_STORE_CTX_get0_cert(store));
     else if (text)
