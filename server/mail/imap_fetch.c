@@ -38,6 +38,8 @@ static void add_flag(struct arena *arena, struct imapc_span word, uint32_t *flag
     if (word.length == 0 || word.text[0] == '\\' || *count == KEYWORDS_MAX)
         return; /* \Recent and unknown system flags */
     const char *clean = text_clean(arena, word.text, word.length, true);
+    if (!*clean)
+        return;
     for (uint32_t i = 0; i < *count; i++)
         if (strcmp(keywords[i], clean) == 0)
             return;
@@ -148,7 +150,7 @@ static void read_item(struct arena *arena, struct imapc_span name, struct imapc_
     } else if (imapc_span_is(name, "INTERNALDATE")) {
         out->has_date = imapc_date_parse(token.span, &out->received_s);
     } else if (imapc_span_is(name, "RFC822.SIZE")) {
-        out->has_size = imapc_span_number(token.span, UINT64_MAX, &out->size);
+        out->has_size = imapc_span_number(token.span, INT64_MAX, &out->size);
     } else if (imapc_span_is(name, "ENVELOPE")) {
         out->envelope = value;
     } else if (imapc_span_is(name, "BODYSTRUCTURE") || imapc_span_is(name, "BODY")) {

@@ -207,7 +207,7 @@ static void take_status(struct listing *listing, struct imapc_span rest)
     struct folder_listing *folder = add_remark(listing, remote);
     folder->has_status = true;
     while (imapc_scan_next(&scan, &name) && imapc_scan_next(&scan, &value))
-        if (imapc_span_number(value.span, UINT64_MAX, &number))
+        if (imapc_span_number(value.span, INT64_MAX, &number))
             take_status_item(folder, name.span, number);
 }
 

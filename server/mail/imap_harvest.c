@@ -66,7 +66,7 @@ static void take_code(struct imapc *imap, struct imapc_span text)
     uint64_t number = 0;
     if (!imapc_code_find(text, &name, &arguments))
         return;
-    bool is_number = imapc_span_number(arguments, UINT64_MAX, &number);
+    bool is_number = imapc_span_number(arguments, INT64_MAX, &number);
     if (imapc_span_is(name, "CAPABILITY"))
         imapc_read_capabilities(imap, arguments);
     else if (imapc_span_is(name, "UIDVALIDITY") && is_number && number <= UINT32_MAX)

@@ -1,0 +1,147 @@
+"""A mail server that means harm: whoever signs in to it loses nothing but his own answers."""
+
+import re
+import time
+
+import pytest
+from support.client import Client
+from support.recorder import Recorder
+
+ME = "/v1/accounts/me"
+MIB = 1024
+
+
+class Harm:
+    """An IMAP server with one folder of three messages. `turns` is [(pattern of a command, turn)]: the first that
+    matches answers in place of it, as turn(talk, tag), and gives True when the tagged answer went with it."""
+
+    def __init__(self, turns=(), offers=b"IMAP4rev1"):
+        self.turns, self.offers = [(re.compile(pattern), turn) for pattern, turn in turns], offers
+        self.recorder = Recorder(self._serve)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.recorder.close()
+
+    def target(self, **changes):
+        return {"protocol": "imap", "host": "127.0.0.1", "port": self.recorder.port, "security": "none",
+                "username": "harm@example.com", "password": "harm password", **changes}
+
+    def _serve(self, talk):
+        talk.send(b"* OK ready\r\n")
+        while True:
+            tag, command = talk.read_command()
+            for pattern, turn in self.turns:
+                if pattern.match(command.decode("latin-1")):
+                    if not turn(talk, tag):
+                        talk.answer(tag)
+                    break
+            else:
+                self._answer(talk, tag, command)
+
+    def _answer(self, talk, tag, command):
+        if command == b"CAPABILITY":
+            talk.send(b"* CAPABILITY " + self.offers + b"\r\n")
+        elif command.startswith(b"LIST"):
+            talk.send(b'* LIST () "/" INBOX\r\n')
+        elif command.startswith(b"SELECT"):
+            talk.send(b"* 3 EXISTS\r\n* OK [UIDVALIDITY 7] a\r\n* OK [UIDNEXT 4] b\r\n")
+        elif b"ENVELOPE" in command:
+            talk.send(b"".join(message(uid) for uid in (1, 2, 3)))
+        elif b"FETCH" in command and b"BODY" not in command:
+            talk.send(b"".join(b"* %d FETCH (UID %d FLAGS ())\r\n" % (uid, uid) for uid in (1, 2, 3)))
+        talk.answer(tag)
+
+
+def message(uid, size=b"100", flags=b""):
+    return (b'* %d FETCH (UID %d FLAGS (%s) INTERNALDATE "01-Jun-2026 12:00:00 +0000" RFC822.SIZE %s ENVELOPE '
+            b'("Mon, 1 Jun 2026 12:00:00 +0000" "hello" NIL NIL NIL NIL NIL NIL NIL "<%d@example.com>") BODYSTRUCTURE '
+            b'("TEXT" "PLAIN" NIL NIL NIL "7BIT" 5 1))\r\n' % (uid, uid, flags, size, uid))
+
+
+def say(data, times=1, status=b"OK done"):
+    def turn(talk, tag):
+        for _ in range(times):
+            talk.send(data)
+        talk.answer(tag, status)
+        return True
+    return turn
+
+
+@pytest.fixture
+def victim(start_server, monkeypatch):
+    """postern as anybody may use it; memory that was freed does not count."""
+    monkeypatch.setenv("ASAN_OPTIONS", "quarantine_size_mb=0")
+    return start_server(request_timeout="5s", connect_timeout="4s", host_down="0s")
+
+
+def sign_in(server, harm):
+    client = Client(server)
+    client.token = client.post("/v1/sessions", json=harm.target(), expect=201).json["token"]
+    server.tokens.append(client.token)
+    return client
+
+
+RECORDS = "(UID )?FETCH .*ENVELOPE"
+
+
+def test_a_search_that_names_every_uid_ends_in_time(victim):
+    with Harm([(RECORDS, say(b"", status=b"NO not now")),
+               ("UID SEARCH", say(b"* SEARCH 1:4294967295\r\n"))]) as harm:
+        client = sign_in(victim, harm)
+        started = time.monotonic()
+        client.get(f"{ME}/messages?folder=inbox", expect=(200, 413, 502, 504))
+        assert time.monotonic() - started < 7
+
+
+@pytest.mark.parametrize("offers, pattern, data, times", [
+    (b"IMAP4rev1", "SELECT", (b"* CAPABILITY IMAP4rev1 " + b"X" * 4000 + b"\r\n") * 10, 1500),
+    (b"IMAP4rev1 NAMESPACE", "NAMESPACE", b'* NAMESPACE (("' + b"x" * 60000 + b'" "/")) NIL NIL\r\n', 1000),
+    (b"IMAP4rev1 NAMESPACE", "NAMESPACE", b'* NAMESPACE ((NIL "' + b"x" * 60000 + b'")) NIL NIL\r\n', 1000),
+    (b"IMAP4rev1 ID", "ID", b'* ID ("name" "' + b"x" * 60000 + b'")\r\n', 1000),
+    (b"IMAP4rev1", "LIST", b'* LIST () "' + b"x" * 60000 + b'" a\r\n', 1000),
+    (b"IMAP4rev1", "LIST", b'* LIST () "/" "' + b"x" * 60000 + b'"\r\n', 1000),
+    (b"IMAP4rev1", "UID FETCH 3 .*HEADER", b"* 3 FETCH (UID 9 FLAGS (" + b"k" * 60000 + b') BODY[HEADER] "")\r\n', 1000),
+], ids=["offers", "prefix", "namespace delimiter", "name", "delimiter", "folder name", "flags"])
+def test_an_answer_repeated_without_end_takes_no_memory(victim, offers, pattern, data, times):
+    with Harm([(pattern, say(data, times))], offers) as harm:
+        before = victim.memory_kib()
+        answer = Client(victim).post("/v1/sessions", json=harm.target(), expect=(201, 413, 502, 504))
+        if answer.status == 201:
+            client = Client(victim, token=answer.json["token"])
+            victim.tokens.append(client.token)
+            client.get(f"{ME}/folders", expect=(200, 413, 502, 504))
+            listed = client.get(f"{ME}/messages?folder=inbox", expect=(200, 404, 413, 502, 504))
+            if listed.status == 200:
+                client.get(f"{ME}/messages/{listed.json['items'][0]['id']}", expect=(200, 410, 502, 504))
+        assert victim.memory_kib() - before < 32 * MIB
+
+
+def test_too_many_folders_are_refused_before_each_is_asked_for(victim):
+    names = b"".join(b'* LIST () "/" f%d\r\n' % number for number in range(100_001))
+    with Harm([("LIST", say(names))]) as harm:
+        sign_in(victim, harm).problem("GET", f"{ME}/folders", 413, "too-large")
+        assert b"STATUS" not in harm.recorder.received
+
+
+@pytest.mark.parametrize("size", [b"18446744073709551615", b"9223372036854775808", b"-5", b"99999999999999999999999"])
+def test_a_size_that_cannot_be_is_none(victim, size):
+    with Harm([(RECORDS, say(message(1, size=size)))]) as harm:
+        assert [item["size"] for item in sign_in(victim, harm).messages()] == [0]
+
+
+def test_a_keyword_of_control_characters_is_none(victim):
+    with Harm([(RECORDS, say(message(1, flags=b"\x01\x02 good")))]) as harm:
+        assert [item["keywords"] for item in sign_in(victim, harm).messages()] == [["good"]]
+
+
+def test_guesses_at_mailboxes_leave_nothing_on_disk(start_server):
+    with Harm([("LOGIN", say(b"", status=b"NO [AUTHENTICATIONFAILED] no"))]) as harm:
+        server = start_server(default_imap=f"none://127.0.0.1:{harm.recorder.port}")
+        api = Client(server)
+        for number in range(5):
+            api.post("/v1/sessions", json=harm.target(username=f"guess-{number}@example.com"), expect=424)
+        api.problem("GET", f"{ME}/folders", 401, "unauthorized", headers={"Authorization": "Basic Z3Vlc3M6Z3Vlc3M="})
+        assert list((server.data_dir / "mirrors").iterdir()) == []
