@@ -95,6 +95,34 @@ static inline void identity_clear(struct identity *identity)
     X509_free(identity->certificate);
 }
 
+/* ---- trust ---- */
+
+static inline void write_pem(const char *path, X509 *certificate)
+{
+    BIO *file = BIO_new_file(path, "w");
+    assert_int_equal(PEM_write_bio_X509(file, certificate), 1);
+    BIO_free(file);
+}
+
+static inline struct tls_trust *trust_of(const char *file)
+{
+    struct fault fault = {0};
+    struct tls_trust *trust = NULL;
+    assert_int_equal(tls_trust_new(file, &fault, &trust), OK);
+    return trust;
+}
+
+/* Believes in that one certificate. */
+static inline struct tls_trust *trust_in(X509 *certificate)
+{
+    char path[] = "/tmp/postern-test-XXXXXX";
+    close(mkstemp(path));
+    write_pem(path, certificate);
+    struct tls_trust *trust = trust_of(path);
+    unlink(path);
+    return trust;
+}
+
 /* ---- the server's side ---- */
 
 /* `chain`: certificates sent behind its own; ends with NULL; may be NULL. */

@@ -26,13 +26,6 @@ static struct identity signers[BY_ITSELF];
 static char authority_file[] = "/tmp/postern-test-XXXXXX";
 static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
 
-static void write_pem(const char *path, X509 *certificate)
-{
-    BIO *file = BIO_new_file(path, "w");
-    assert_int_equal(PEM_write_bio_X509(file, certificate), 1);
-    BIO_free(file);
-}
-
 static int make_signers(void **state)
 {
     (void)state;
@@ -59,14 +52,6 @@ static int drop_signers(void **state)
     for (size_t i = 0; i < BY_ITSELF; i++)
         identity_clear(&signers[i]);
     return unlink(authority_file);
-}
-
-static struct tls_trust *trust_of(const char *file)
-{
-    struct fault fault = {0};
-    struct tls_trust *trust = NULL;
-    assert_int_equal(tls_trust_new(file, &fault, &trust), OK);
-    return trust;
 }
 
 struct attempt {
@@ -161,15 +146,12 @@ static void a_good_certificate_is_believed(void **state)
 static void a_self_signed_certificate_is_believed_when_it_is_the_ca_file(void **state)
 {
     (void)state;
-    char path[] = "/tmp/postern-test-XXXXXX";
     struct wish wish = FOR("x", "mail.example.com");
     struct tls_side side = {.context = context_of(&wish, BY_ITSELF, TLS1_3_VERSION)};
     struct peer peer = {.script = tls_serve, .detail = &side};
     struct fault fault = {0};
     struct stream *stream = NULL;
-    close(mkstemp(path));
-    write_pem(path, SSL_CTX_get0_certificate(side.context));
-    struct tls_trust *trust = trust_of(path);
+    struct tls_trust *trust = trust_in(SSL_CTX_get0_certificate(side.context));
     peer_start(&peer);
     assert_int_equal(
         open_tls(&(struct attempt){.host = "mail.example.com"}, peer.port, trust, &fault, &stream),
@@ -178,7 +160,6 @@ static void a_self_signed_certificate_is_believed_when_it_is_the_ca_file(void **
     peer_stop(&peer);
     tls_trust_free(&trust);
     SSL_CTX_free(side.context);
-    unlink(path);
 }
 
 /* ---- whom we do not ---- */
@@ -416,11 +397,7 @@ static void resume_with(int version)
         open_tls(&(struct attempt){.host = "a.b.example.com"}, peer.port, trust, &fault, &stream),
         ERR_TLS);
     assert_non_null(strstr(fault.detail, ANOTHER_NAME));
-    char path[] = "/tmp/postern-test-XXXXXX";
-    close(mkstemp(path));
-    write_pem(path, signers[BY_STRANGER].certificate);
-    stranger = trust_of(path);
-    unlink(path);
+    stranger = trust_in(signers[BY_STRANGER].certificate);
     fault_clear(&fault);
     assert_int_equal(open_tls(&(struct attempt){.host = "mail.example.com"}, peer.port, stranger,
                               &fault, &stream),

@@ -13,20 +13,6 @@ static struct identity server;
 static struct tls_trust *trust; /* believes that one certificate */
 static struct tls_trust *stranger;
 
-static struct tls_trust *trust_in(X509 *certificate)
-{
-    char path[] = "/tmp/postern-test-XXXXXX";
-    struct fault fault = {0};
-    struct tls_trust *made = NULL;
-    close(mkstemp(path));
-    BIO *file = BIO_new_file(path, "w");
-    assert_int_equal(PEM_write_bio_X509(file, certificate), 1);
-    BIO_free(file);
-    assert_int_equal(tls_trust_new(path, &fault, &made), OK);
-    unlink(path);
-    return made;
-}
-
 static int make_server(void **state)
 {
     (void)state;
