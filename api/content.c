@@ -22,6 +22,7 @@ struct download {
     enum read_mode mode;
     int64_t total; /* of the whole content, UNKNOWN until asked */
     const char *etag, *type, *file_name;
+    bool is_estimate; /* total is what the mail server said beforehand, not the bytes' own length */
 
     int status;
     uint64_t first, last; /* last UINT64_MAX: to the end */
@@ -41,12 +42,17 @@ static void set_headers(const struct download *download)
     request_set_header(request, "Content-Disposition",
                        disposition_value(&request->arena, type, download->file_name));
     request_set_header(request, "Content-Security-Policy", "sandbox; default-src 'none'");
-    if (download->status == 206)
+    if (download->status == 206 && download->total != UNKNOWN)
         request_set_header(request, "Content-Range",
                            arena_printf(&request->arena, "bytes %llu-%llu/%lld",
                                         (unsigned long long)download->first,
                                         (unsigned long long)download->last,
                                         (long long)download->total));
+    else if (download->status == 206)
+        request_set_header(request, "Content-Range",
+                           arena_printf(&request->arena, "bytes %llu-%llu/*",
+                                        (unsigned long long)download->first,
+                                        (unsigned long long)download->last));
 }
 
 static void begin(struct download *download)
@@ -74,6 +80,23 @@ static enum err begin_with_held(struct download *download)
     enum err err = pass_on(download, download->held.data, download->held.length);
     buf_clear(&download->held);
     return err;
+}
+
+/* Now the true length is known; RFC822.SIZE and the octets of BODYSTRUCTURE are an estimate with
+ * some servers (Exchange). */
+static void download_expect(struct sink *sink, uint64_t length)
+{
+    struct download *download = (struct download *)sink;
+    bool is_short = download->expected != UNKNOWN && length < (uint64_t)download->expected;
+    if (download->pipe || !download->is_estimate)
+        return;
+    if (download->status == 200) {
+        download->expected = (int64_t)length;
+    } else if (is_short && length > 0) {
+        download->expected = (int64_t)length;
+        download->last = download->first + length - 1;
+        download->total = UNKNOWN;
+    }
 }
 
 static enum err download_write(struct sink *sink, const void *data, size_t length)
@@ -181,6 +204,8 @@ static void content_send(struct request *request)
     download->expected =
         kind == HTTP_RANGE_PART ? (int64_t)(download->last - download->first + 1) : download->total;
     if (kind == HTTP_RANGE_WHOLE) {
+        if (download->is_estimate)
+            download->expected = UNKNOWN; /* download_expect learns it */
         download->first = 0;
         download->last = UINT64_MAX;
     }
@@ -208,6 +233,7 @@ static void content_begin(struct request *request, struct download *download)
 {
     request->state = download;
     download->sink.write = download_write;
+    download->sink.expect = download_expect;
     buf_init(&download->held, HELD_MOST_BYTES);
     download->request = request;
     download->status = 200;
@@ -229,6 +255,7 @@ static void raw_found(struct request *request)
     *download = (struct download){
         .mode = READ_RAW,
         .total = (int64_t)request->row.size,
+        .is_estimate = true,
         .etag = arena_printf(&request->arena, "\"%s.raw\"", request->row.id),
         .type = "message/rfc822",
         .file_name = arena_printf(&request->arena, "%s.eml", request->row.id),
@@ -273,6 +300,7 @@ static void part_found(struct request *request)
         .part = part,
         .mode = raw ? READ_RAW : READ_DECODED,
         .total = raw || is_identity(part) ? (int64_t)part->encoded_size : part->size,
+        .is_estimate = raw || is_identity(part),
         .etag = arena_printf(arena, "\"%s.%s%s\"", request->row.id, part->id, raw ? ".raw" : ""),
         .type = raw && !is_identity(part) ? "application/octet-stream" : type,
         .file_name = part->name,

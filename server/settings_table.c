@@ -66,7 +66,7 @@ const struct setting settings_table[] = {
     {.name = "queue_max", .type = SETTING_COUNT, .group = sessions, .unit = "requests", .default_text = "100", AT(queue_max),
      .min = 1, .max = 100000, .limit = "queuedRequestsPerAccount", .help = "Requests of one account in one session that may wait; more get 503 `busy`."},
     {.name = "signin_failures_max", .type = SETTING_COUNT, .group = sessions, .unit = "failures", .default_text = "10", AT(signin_failures_max),
-     .min = 1, .max = 1000000, .limit = "signinFailures", .help = "Failed sign-ins within `signin_window`, by client address and by account; then 429 `throttled`."},
+     .min = 1, .max = 1000000, .limit = "signinFailures", .help = "Failed sign-ins of one client address at one account within `signin_window`; then 429 `throttled`. Behind a proxy all clients have its address."},
     {.name = "signin_window", .type = SETTING_DURATION, .group = sessions, .default_text = "5m", AT(signin_window_ms),
      .min = SECOND, .max = DAY, .limit = "signinWindowSeconds", .help = "See `signin_failures_max`."},
 

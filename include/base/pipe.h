@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define PIPE_DEFAULT_BYTES (64u * 1024u)
+#define PIPE_DEFAULT_BYTES (256u * 1024u)
 
 struct pipe;
 

@@ -10,16 +10,26 @@
 #include "err.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct sink {
     enum err (*write)(struct sink *sink, const void *data, size_t length);
-    enum err (*finish)(
-        struct sink *sink); /* optional: flush held-back bytes; once, after success */
+    /* Optional: flush held-back bytes; once, after success. */
+    enum err (*finish)(struct sink *sink);
+    /* Optional: exactly so many bytes will be written, if all goes well; before the first of them.
+     * Only a writer that knows says so: what a mail server claimed earlier may be an estimate. */
+    void (*expect)(struct sink *sink, uint64_t length);
 };
 
 static inline enum err sink_write(struct sink *sink, const void *data, size_t length)
 {
     return length ? sink->write(sink, data, length) : OK;
+}
+
+static inline void sink_expect(struct sink *sink, uint64_t length)
+{
+    if (sink->expect)
+        sink->expect(sink, length);
 }
 
 static inline enum err sink_finish(struct sink *sink)

@@ -43,7 +43,7 @@ struct sessions_config {
     int host_down_ms;                 /* after a host did not answer: fail fast for so long */
     uint32_t first_page;              /* messages of a new folder told at once */
     uint32_t backfill_batch;          /* messages filled in behind in one go */
-    uint32_t signin_failures_max; /* within signin_window_ms, by client address and by account */
+    uint32_t signin_failures_max;     /* of one address at one account, within signin_window_ms */
     int signin_window_ms;
     int mirror_idle_ms;   /* database handles are closed after so long */
     uint32_t mirror_days; /* unused mirrors are removed; 0: never */

@@ -68,23 +68,36 @@ static enum err base64_byte(struct transfer *self, unsigned char byte)
     return transfer_put(self, done);
 }
 
+/* Whole groups of four, as long as they are nothing but alphabet and there is room: what nearly all
+ * of a part is. Returns how many bytes were taken. */
+static size_t base64_groups(struct transfer *self, const unsigned char *at, size_t length)
+{
+    const unsigned char *from = at, *end = at + length;
+    char *out = self->out + self->out_length, *out_end = self->out + OUT_BYTES - 3;
+    while (end - at >= 4 && out < out_end) {
+        unsigned a = sextets[at[0]], b = sextets[at[1]], c = sextets[at[2]], d = sextets[at[3]];
+        if (!a || !b || !c || !d)
+            break;
+        uint32_t bits = (a - 1) << 18 | (b - 1) << 12 | (c - 1) << 6 | (d - 1);
+        out[0] = (char)(bits >> 16);
+        out[1] = (char)(bits >> 8);
+        out[2] = (char)bits;
+        out += 3;
+        at += 4;
+    }
+    self->out_length = (size_t)(out - self->out);
+    return (size_t)(at - from);
+}
+
 static enum err base64_bytes(struct transfer *self, const unsigned char *at, size_t length)
 {
     const unsigned char *end = at + length;
     enum err err = OK;
     while (at < end && !err) {
-        unsigned a, b, c, d;
-        if (end - at >= 4 && self->held_bits == 0 && self->out_length + 3 < OUT_BYTES &&
-            (a = sextets[at[0]]) && (b = sextets[at[1]]) && (c = sextets[at[2]]) &&
-            (d = sextets[at[3]])) { /* what nearly all of a part is */
-            uint32_t bits = (a - 1) << 18 | (b - 1) << 12 | (c - 1) << 6 | (d - 1);
-            self->out[self->out_length++] = (char)(bits >> 16);
-            self->out[self->out_length++] = (char)(bits >> 8);
-            self->out[self->out_length++] = (char)bits;
-            at += 4;
-        } else {
+        if (self->held_bits == 0)
+            at += base64_groups(self, at, (size_t)(end - at));
+        if (at < end)
             err = base64_byte(self, *at++);
-        }
     }
     return err;
 }

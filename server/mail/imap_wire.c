@@ -231,6 +231,7 @@ static enum err read_literal(struct imapc_wire *wire, struct fault *fault, struc
         made->streamed_bytes = size;
         wire->response.length -= mark_length;
         buf_text(&wire->response, "\"\"");
+        sink_expect(sink, size);
         return pass_literal(wire, fault, size, sink);
     }
     if (size > wire->world->command_bytes_max) {

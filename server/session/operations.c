@@ -21,6 +21,11 @@ static enum err counting_write(struct sink *sink, const void *data, size_t lengt
     return sink_write(self->next, data, length);
 }
 
+static void counting_expect(struct sink *sink, uint64_t length)
+{
+    sink_expect(((struct counting_sink *)sink)->next, length);
+}
+
 static enum err counting_finish(struct sink *sink)
 {
     return sink_finish(((struct counting_sink *)sink)->next);
@@ -50,8 +55,9 @@ static struct part_wish wish_for(struct task *task, const struct folder_row *row
 
 static enum err read_with_retry(struct task *task, const struct part_wish *wish, struct sink *sink)
 {
-    struct counting_sink counting = {.sink = {.write = counting_write, .finish = counting_finish},
-                                     .next = sink};
+    struct counting_sink counting = {
+        .sink = {.write = counting_write, .finish = counting_finish, .expect = counting_expect},
+        .next = sink};
     enum err err;
     bool was_used;
     do {

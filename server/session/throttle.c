@@ -28,14 +28,32 @@ enum err throttle_check_locked(struct sessions *sessions, const char *key, struc
     return fault_set(fault, ERR_THROTTLED, "too many failed sign-ins; try again later");
 }
 
+static void row_free(struct sessions *sessions, struct throttle_row *row)
+{
+    HASH_DEL(sessions->throttle, row);
+    free(row->key);
+    free(row);
+}
+
+/* One gives way, the oldest: a flood of failures must not make all the others forgotten. */
+static void make_room(struct sessions *sessions)
+{
+    struct throttle_row *oldest = sessions->throttle;
+    if (HASH_COUNT(sessions->throttle) < ROWS_MAX)
+        return;
+    for (struct throttle_row *row = oldest; row; row = row->hh.next)
+        if (row->since_ms < oldest->since_ms)
+            oldest = row;
+    row_free(sessions, oldest);
+}
+
 void throttle_failed_locked(struct sessions *sessions, const char *key)
 {
     if (!key)
         return;
     struct throttle_row *row = throttle_find(sessions, key);
     if (!row) {
-        if (HASH_COUNT(sessions->throttle) >= ROWS_MAX)
-            throttle_sweep_locked(sessions, clock_now_ms(), true);
+        make_room(sessions);
         row = xalloc(sizeof *row);
         row->key = xstrdup(key);
         HASH_ADD_KEYPTR(hh, sessions->throttle, row->key, strlen(row->key), row);
@@ -50,8 +68,6 @@ void throttle_sweep_locked(struct sessions *sessions, int64_t now_ms, bool all)
     HASH_ITER (hh, sessions->throttle, row, next) {
         if (!all && now_ms - row->since_ms < sessions->config.signin_window_ms)
             continue;
-        HASH_DEL(sessions->throttle, row);
-        free(row->key);
-        free(row);
+        row_free(sessions, row);
     }
 }
