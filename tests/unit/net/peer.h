@@ -209,6 +209,18 @@ static inline void assert_failed(const struct stream *stream, enum err code, con
         fail_msg("\"%s\" does not say \"%s\"", fault.detail, words);
 }
 
+/* Waits for the reset and takes the error off the socket: the next send() is then EPIPE, which
+ * raises SIGPIPE unless told not to. Before that it would be ECONNRESET, which never does. */
+static inline void swallow_reset(const struct stream *stream)
+{
+    struct pollfd polled = {.fd = stream_fd(stream)};
+    int error = 0;
+    socklen_t size = sizeof error;
+    assert_int_equal(poll(&polled, 1, PLENTY_MS), 1);
+    getsockopt(stream_fd(stream), SOL_SOCKET, SO_ERROR, &error, &size);
+    assert_int_not_equal(error, 0);
+}
+
 static inline void read_whole(struct stream *stream, char *out, size_t length)
 {
     for (size_t got = 0; got < length;) {
