@@ -4,10 +4,6 @@
 #include "put.h"
 #include "routes.h"
 
-static const char *const protocol_names[PROTOCOL_COUNT] = {
-    [PROTOCOL_IMAP] = "imap", [PROTOCOL_POP3] = "pop3"};
-static const char *const security_names[] = {
-    [SECURITY_TLS] = "tls", [SECURITY_STARTTLS] = "starttls", [SECURITY_NONE] = "none"};
 static const char *const state_names[] = {
     [ACCOUNT_CONNECTING] = "connecting",
     [ACCOUNT_OK] = "ok",
@@ -38,10 +34,10 @@ void account_put(struct buf *out, struct request *request, struct seat *seat)
     seat_facts(seat, &request->arena, &facts);
     put_open(out, '{');
     put_member_text(out, "id", facts.id);
-    put_member_text(out, "protocol", protocol_names[facts.protocol]);
+    put_member_text(out, "protocol", backend_protocol_name(facts.protocol));
     put_member_text(out, "host", facts.host);
     put_member_int(out, "port", facts.port);
-    put_member_text(out, "security", security_names[facts.security]);
+    put_member_text(out, "security", backend_security_name(facts.security));
     put_member_text(out, "username", facts.username);
     put_member_null(out, "name");
     put_member_text(out, "state", state_names[facts.state]);

@@ -7,7 +7,6 @@
 #include "put.h"
 #include "routes.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static const struct member signin_members[] = {
@@ -17,56 +16,45 @@ static const struct member signin_members[] = {
     {"accessToken", MEMBER_TEXT, false, 1, 16384}, {NULL, MEMBER_TEXT, false, 0, 0},
 };
 
-static const char *const protocol_names[] = {
-    [PROTOCOL_IMAP] = "imap", [PROTOCOL_POP3] = "pop3", NULL};
-static const char *const security_names[] = {
-    [SECURITY_TLS] = "tls", [SECURITY_STARTTLS] = "starttls", [SECURITY_NONE] = "none", NULL};
-static const uint16_t default_ports[PROTOCOL_COUNT][3] = {
-    [PROTOCOL_IMAP] = {[SECURITY_TLS] = 993, [SECURITY_STARTTLS] = 143, [SECURITY_NONE] = 143},
-    [PROTOCOL_POP3] = {[SECURITY_TLS] = 995, [SECURITY_STARTTLS] = 110, [SECURITY_NONE] = 110},
-};
-
 struct signin {
     char token[SESSION_TOKEN_BYTES];
     struct seat *seat; /* the one that is tried */
 };
 
-static enum err choice_parse(const json_t *body, const char *name, const char *const *choices,
-                             struct fault *fault, int *out)
+static enum err protocol_parse(const char *text, struct fault *fault, enum backend_protocol *out)
 {
-    char pointer[32];
-    const char *text = body_text(body, name);
-    for (int i = 0; text && choices[i]; i++) {
-        if (strcmp(choices[i], text) == 0) {
-            *out = i;
+    for (*out = 0; *out < PROTOCOL_COUNT; (*out)++)
+        if (strcmp(backend_protocol_name(*out), text) == 0)
             return OK;
-        }
-    }
+    return fault_at(fault, ERR_INVALID, "/protocol", "protocol is imap or pop3");
+}
+
+static enum err security_parse(const char *text, struct fault *fault, enum backend_security *out)
+{
+    *out = SECURITY_TLS;
     if (!text)
-        return OK; /* the default stands */
-    snprintf(pointer, sizeof pointer, "/%s", name);
-    return fault_at(fault, ERR_INVALID, pointer, "%s is %s, %s%s%s", name, choices[0], choices[1],
-                    choices[2] ? " or " : "", choices[2] ? choices[2] : "");
+        return OK;
+    for (*out = 0; *out < SECURITY_COUNT; (*out)++)
+        if (strcmp(backend_security_name(*out), text) == 0)
+            return OK;
+    return fault_at(fault, ERR_INVALID, "/security", "security is tls, starttls or none");
 }
 
 static enum err credentials_read(const json_t *body, struct fault *fault, struct credentials *out)
 {
-    int protocol = PROTOCOL_IMAP, security = SECURITY_TLS;
     const char *password = body_text(body, "password"), *token = body_text(body, "accessToken");
-    enum err err = choice_parse(body, "protocol", protocol_names, fault, &protocol);
+    enum err err = protocol_parse(body_text(body, "protocol"), fault, &out->protocol);
     if (!err)
-        err = choice_parse(body, "security", security_names, fault, &security);
+        err = security_parse(body_text(body, "security"), fault, &out->security);
     if (!err && !password && !token)
         err = fault_at(fault, ERR_INVALID, "/password", "password or accessToken is missing");
     if (!err && password && token)
         err = fault_at(fault, ERR_INVALID, "/accessToken", "one of password and accessToken");
     if (err)
         return err;
-    out->protocol = (enum backend_protocol)protocol;
-    out->security = (enum backend_security)security;
     out->host = body_text(body, "host");
     out->username = body_text(body, "username");
-    out->port = (uint16_t)body_int(body, "port", default_ports[protocol][security]);
+    out->port = (uint16_t)body_int(body, "port", backend_usual_port(out->protocol, out->security));
     if (password)
         secret_set(&out->password, password, strlen(password));
     else

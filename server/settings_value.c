@@ -26,18 +26,6 @@ static const struct unit *units_of(enum setting_type type)
     return type == SETTING_SIZE ? size_units : count_units;
 }
 
-struct security_row {
-    const char *scheme;
-    uint16_t ports[PROTOCOL_COUNT];
-};
-
-static const struct security_row securities[] = {
-    [SECURITY_TLS] = {"tls", {[PROTOCOL_IMAP] = 993, [PROTOCOL_POP3] = 995}},
-    [SECURITY_STARTTLS] = {"starttls", {[PROTOCOL_IMAP] = 143, [PROTOCOL_POP3] = 110}},
-    [SECURITY_NONE] = {"none", {[PROTOCOL_IMAP] = 143, [PROTOCOL_POP3] = 110}},
-};
-#define SECURITIES (sizeof securities / sizeof securities[0])
-
 static void *slot(const struct setting *row, struct settings *settings)
 {
     return (char *)settings + row->offset;
@@ -172,7 +160,7 @@ static bool parse_authority(const struct setting *row, enum backend_security sec
 {
     char *authority = xstrdup(text), *host;
     const char *port_text;
-    uint64_t port = securities[security].ports[row->protocol];
+    uint64_t port = backend_usual_port(row->protocol, security);
     bool good = split_authority(authority, &host, &port_text) && reach_host_is_valid(host) &&
                 (!*port_text || (text_to_u64(port_text, strlen(port_text), 65535, &port) && port));
     if (good) {
@@ -191,11 +179,11 @@ static bool parse_into_server(const struct setting *row, const char *text, struc
         replace_text(&out->host, NULL);
         return true;
     }
-    for (size_t i = 0; i < SECURITIES; i++) {
-        size_t length = strlen(securities[i].scheme);
-        if (strncmp(text, securities[i].scheme, length) == 0 &&
-            strncmp(text + length, "://", 3) == 0 &&
-            parse_authority(row, (enum backend_security)i, text + length + 3, out))
+    for (enum backend_security security = 0; security < SECURITY_COUNT; security++) {
+        const char *scheme = backend_security_name(security);
+        size_t length = strlen(scheme);
+        if (strncmp(text, scheme, length) == 0 && strncmp(text + length, "://", 3) == 0 &&
+            parse_authority(row, security, text + length + 3, out))
             return true;
     }
     /* Not repeated: people put passwords into URLs. */
@@ -233,7 +221,7 @@ static void format_server(const struct mail_server *server, struct buf *out)
     if (!server->host)
         return;
     bool v6 = strchr(server->host, ':') != NULL;
-    buf_printf(out, "%s://%s%s%s:%u", securities[server->security].scheme, v6 ? "[" : "",
+    buf_printf(out, "%s://%s%s%s:%u", backend_security_name(server->security), v6 ? "[" : "",
                server->host, v6 ? "]" : "", server->port);
 }
 

@@ -29,7 +29,11 @@ struct reach;
 struct tls_trust;
 
 enum backend_protocol { PROTOCOL_IMAP, PROTOCOL_POP3, PROTOCOL_COUNT };
-enum backend_security { SECURITY_TLS, SECURITY_STARTTLS, SECURITY_NONE };
+enum backend_security { SECURITY_TLS, SECURITY_STARTTLS, SECURITY_NONE, SECURITY_COUNT };
+/* "imap", "starttls": the words of settings, JSON, metrics and of what account ids are made. */
+const char *backend_protocol_name(enum backend_protocol protocol);
+const char *backend_security_name(enum backend_security security);
+uint16_t backend_usual_port(enum backend_protocol protocol, enum backend_security security);
 
 /* What all connections of a process share. Immutable. */
 struct backend_world {

@@ -48,6 +48,33 @@ static const char *const protocol_names[PROTOCOL_COUNT] = {
     [PROTOCOL_POP3] = "pop3",
 };
 
+static const char *const security_names[SECURITY_COUNT] = {
+    [SECURITY_TLS] = "tls",
+    [SECURITY_STARTTLS] = "starttls",
+    [SECURITY_NONE] = "none",
+};
+
+const char *backend_protocol_name(enum backend_protocol protocol)
+{
+    assert(protocol < PROTOCOL_COUNT);
+    return protocol_names[protocol];
+}
+
+const char *backend_security_name(enum backend_security security)
+{
+    assert(security < SECURITY_COUNT);
+    return security_names[security];
+}
+
+uint16_t backend_usual_port(enum backend_protocol protocol, enum backend_security security)
+{
+    static const uint16_t ports[PROTOCOL_COUNT][SECURITY_COUNT] = {
+        [PROTOCOL_IMAP] = {[SECURITY_TLS] = 993, [SECURITY_STARTTLS] = 143, [SECURITY_NONE] = 143},
+        [PROTOCOL_POP3] = {[SECURITY_TLS] = 995, [SECURITY_STARTTLS] = 110, [SECURITY_NONE] = 110},
+    };
+    return ports[protocol][security];
+}
+
 /* ---- whose server it is, coarsely enough to be a label ---- */
 
 enum host_class {
@@ -126,7 +153,7 @@ static struct metric *seconds_metric(const struct timed *timed)
     if (!metric) {
         char labels[160];
         snprintf(labels, sizeof labels, "protocol=\"%s\",command=\"%s\",host_class=\"%s\"",
-                 protocol_names[timed->protocol], command_names[timed->command],
+                 backend_protocol_name(timed->protocol), command_names[timed->command],
                  host_class_names[timed->host_class]);
         metric = metric_get(METRIC_HISTOGRAM_SECONDS, "postern_upstream_seconds",
                             "Time of calls to mail servers, by command and kind of host", labels);
@@ -139,7 +166,7 @@ static void count_failure(const struct timed *timed, enum err err)
 {
     char labels[160];
     snprintf(labels, sizeof labels, "protocol=\"%s\",command=\"%s\",error=\"%s\"",
-             protocol_names[timed->protocol], command_names[timed->command], err_name(err));
+             backend_protocol_name(timed->protocol), command_names[timed->command], err_name(err));
     metric_add(metric_get(METRIC_COUNTER, "postern_upstream_failures_total",
                           "Calls to mail servers that failed, by command and error", labels),
                1);

@@ -5,11 +5,6 @@
 
 #include <string.h>
 
-static const char *const protocol_names[PROTOCOL_COUNT] = {
-    [PROTOCOL_IMAP] = "imap",
-    [PROTOCOL_POP3] = "pop3",
-};
-
 static enum err credentials_check(struct sessions *sessions, const struct credentials *credentials,
                                   struct fault *fault)
 {
@@ -23,7 +18,7 @@ static enum err credentials_check(struct sessions *sessions, const struct creden
         return err;
     if (!sessions->config.ops[credentials->protocol])
         return fault_at(fault, ERR_UNSUPPORTED, "/protocol", "%s is not offered here yet",
-                        protocol_names[credentials->protocol]);
+                        backend_protocol_name(credentials->protocol));
     return backend_check_host(sessions->config.world, credentials->host, credentials->port, fault);
 }
 
@@ -40,7 +35,7 @@ static enum err room_check_locked(struct sessions *sessions, struct fault *fault
 static enum err mirror_of(struct sessions *sessions, const struct credentials *credentials,
                           char id[ACCOUNT_ID_BYTES], struct fault *fault, struct mirror **out)
 {
-    store_account_id(sessions->config.store, protocol_names[credentials->protocol],
+    store_account_id(sessions->config.store, backend_protocol_name(credentials->protocol),
                      credentials->host, credentials->port, credentials->username, id);
     return mirror_take(sessions->config.store, id, fault, out);
 }
