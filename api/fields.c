@@ -47,6 +47,13 @@ static const struct {
 #define HEADER_NAME_MOST 77 /* a field name that fits RFC 5322's line */
 #define GROUPS           (sizeof group_rows / sizeof group_rows[0])
 
+const struct flag_field flag_fields[FLAG_FIELDS] = {
+    {FIELD_SEEN, FLAG_SEEN},
+    {FIELD_FLAGGED, FLAG_FLAGGED},
+    {FIELD_ANSWERED, FLAG_ANSWERED},
+    {FIELD_DRAFT, FLAG_DRAFT},
+};
+
 const char *field_name(enum field field)
 {
     return field_names[field];

@@ -4,6 +4,7 @@
 
 #include "arena.h"
 #include "err.h"
+#include "mailbox.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -52,6 +53,14 @@ struct fields {
     const char *headers[FIELDS_HEADERS_MAX]; /* names asked for as header.NAME */
     uint32_t header_count;
 };
+
+/* The flags that are members of their own. */
+#define FLAG_FIELDS 4
+struct flag_field {
+    enum field field;
+    enum message_flag flag;
+};
+extern const struct flag_field flag_fields[FLAG_FIELDS];
 
 const char *field_name(enum field field);
 /* text NULL: the default, @full of one message and @list in a list. ERR_INVALID at "fields". */

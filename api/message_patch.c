@@ -15,16 +15,6 @@ static const struct member patch_members[] = {
     {NULL, MEMBER_BOOL, false, 0, 0},
 };
 
-static const struct {
-    const char *name;
-    enum message_flag flag;
-} flag_rows[] = {
-    {"seen", FLAG_SEEN},
-    {"flagged", FLAG_FLAGGED},
-    {"answered", FLAG_ANSWERED},
-    {"draft", FLAG_DRAFT},
-};
-
 static enum err keywords_read(const json_t *keywords, struct request *request,
                               struct flag_change *out)
 {
@@ -59,10 +49,10 @@ static enum err change_read(const json_t *body, struct request *request, struct 
     if (json_object_get(body, "folderId"))
         return fault_at(fault, ERR_UNSUPPORTED, "/folderId",
                         "moving a message is not offered by this version");
-    for (size_t i = 0; i < sizeof flag_rows / sizeof flag_rows[0]; i++) {
-        const json_t *value = json_object_get(body, flag_rows[i].name);
+    for (size_t i = 0; i < FLAG_FIELDS; i++) {
+        const json_t *value = json_object_get(body, field_name(flag_fields[i].field));
         if (value)
-            *(json_is_true(value) ? &out->add : &out->remove) |= flag_rows[i].flag;
+            *(json_is_true(value) ? &out->add : &out->remove) |= flag_fields[i].flag;
     }
     const json_t *keywords = json_object_get(body, "keywords");
     return keywords ? keywords_read(keywords, request, out) : OK;

@@ -7,12 +7,11 @@
 
 #include <stdio.h>
 
-#define ROUTES_MOST  64 /* more than the table has; the last is "none" */
 #define STATUS_FIRST 100
 #define STATUS_COUNT 500
 #define CLASS_COUNT  6
 
-/* Found once each; HTTP thread only. */
+/* Found once each; HTTP thread only. The last of the routes is "none". */
 static struct metric *durations[ROUTES_MOST][CLASS_COUNT];
 static struct metric *totals[ROUTES_MOST][STATUS_COUNT];
 

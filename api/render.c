@@ -90,16 +90,6 @@ static void render_stored(struct buf *out, const struct message_row *row, uint32
     }
 }
 
-static const struct {
-    enum field field;
-    enum message_flag flag;
-} flag_rows[] = {
-    {FIELD_SEEN, FLAG_SEEN},
-    {FIELD_FLAGGED, FLAG_FLAGGED},
-    {FIELD_ANSWERED, FLAG_ANSWERED},
-    {FIELD_DRAFT, FLAG_DRAFT},
-};
-
 void render_row(struct buf *out, const struct message_row *row, const char *folder_id,
                 uint32_t mask)
 {
@@ -109,9 +99,10 @@ void render_row(struct buf *out, const struct message_row *row, const char *fold
         render_stored(out, row, mask);
     if (mask & FIELD_BIT(FIELD_FOLDER_ID))
         put_member_text(out, field_name(FIELD_FOLDER_ID), folder_id);
-    for (size_t i = 0; i < sizeof flag_rows / sizeof flag_rows[0]; i++)
-        if (mask & FIELD_BIT(flag_rows[i].field))
-            put_member_bool(out, field_name(flag_rows[i].field), row->flags & flag_rows[i].flag);
+    for (size_t i = 0; i < FLAG_FIELDS; i++)
+        if (mask & FIELD_BIT(flag_fields[i].field))
+            put_member_bool(out, field_name(flag_fields[i].field),
+                            row->flags & flag_fields[i].flag);
     if (mask & FIELD_BIT(FIELD_KEYWORDS)) {
         const char *keywords = row->keywords_json ? row->keywords_json : "[]";
         put_key(out, field_name(FIELD_KEYWORDS));

@@ -87,6 +87,7 @@ const struct route routes[] = {
 };
 /* clang-format on */
 const unsigned routes_count = sizeof routes / sizeof routes[0];
+_Static_assert(sizeof routes / sizeof routes[0] < ROUTES_MOST, "record.c has a row for each route");
 
 static const char *const path_names[PATH_VALUE_COUNT] = {
     [PATH_ACCOUNT] = "{account}",

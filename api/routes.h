@@ -24,6 +24,7 @@ struct route {
     request_step *handle;
 };
 
+#define ROUTES_MOST 64 /* more than the table has */
 extern const struct route routes[];
 extern const unsigned routes_count;
 
