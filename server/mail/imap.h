@@ -106,7 +106,6 @@ void imapc_wire_clear(struct imapc_wire *wire);
 enum err imapc_wire_flush(struct imapc_wire *wire, struct fault *fault);
 /* The spans of *out live until the next read. */
 enum err imapc_wire_read(struct imapc_wire *wire, struct fault *fault, struct imapc_response *out);
-bool imapc_wire_has_input(const struct imapc_wire *wire);
 
 /* ---- imap_run.c ---- */
 

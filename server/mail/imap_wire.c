@@ -57,11 +57,6 @@ enum err imapc_wire_flush(struct imapc_wire *wire, struct fault *fault)
     return stream_failure(wire->stream, fault);
 }
 
-bool imapc_wire_has_input(const struct imapc_wire *wire)
-{
-    return wire->in_start < wire->in_end || stream_pending(wire->stream);
-}
-
 static enum err wire_fail(struct imapc_wire *wire, struct fault *fault)
 {
     wire->dead = true;

@@ -4,6 +4,9 @@
  * caller may also close the stream first, after taking the mailstream out of the session. Both
  * orders work: whoever comes first frees it. No identifier, logger or idle hooks: those want
  * select().
+ *
+ * POP3 and SMTP stand on it. IMAP reads the stream itself (imap_wire.c): libetpan's line reader has
+ * no cap on a line or a literal, and copies every byte once more.
  */
 #include "stream_inner.h"
 
