@@ -112,7 +112,7 @@ struct session {
 
 struct throttle_row {
     char *key; /* owned */
-    uint32_t failures;
+    uint32_t failures, trying;
     int64_t since_ms;
     UT_hash_handle hh;
 };
@@ -206,6 +206,9 @@ void session_end_locked(struct session *session);
 
 /* ---- throttle.c ---- */
 enum err throttle_check_locked(struct sessions *sessions, const char *key, struct fault *fault);
+/* Around a try to sign in. */
+enum err throttle_enter_locked(struct sessions *sessions, const char *key, struct fault *fault);
+void throttle_leave_locked(struct sessions *sessions, const char *key);
 void throttle_failed_locked(struct sessions *sessions, const char *key);
 void throttle_sweep_locked(struct sessions *sessions, int64_t now_ms, bool all);
 

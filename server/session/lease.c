@@ -72,6 +72,17 @@ static enum err connect_backend(struct task *task, struct backend **out)
     return err;
 }
 
+/* A refusal is counted in the same breath, so that no guess slips through between. */
+static void guess_over(struct seat *seat, const struct fault *fault)
+{
+    struct sessions *sessions = seat_sessions(seat);
+    sessions_lock(sessions);
+    if (fault->code == ERR_LOGIN && !seat->login_failed)
+        seat_refused_locked(seat, fault);
+    throttle_leave_locked(sessions, seat->throttle_key);
+    sessions_unlock(sessions);
+}
+
 enum err lease_open(struct task *task)
 {
     struct connection *connection = task->connection;
@@ -82,10 +93,15 @@ enum err lease_open(struct task *task)
         return OK;
     sessions_lock(sessions);
     enum err err = open_allowed_locked(seat, &task->call.fault);
+    bool guesses = !seat->verified;
+    if (!err && guesses)
+        err = throttle_enter_locked(sessions, seat->throttle_key, &task->call.fault);
     sessions_unlock(sessions);
     if (err)
         return err;
     err = connect_backend(task, &backend);
+    if (guesses)
+        guess_over(seat, &task->call.fault);
     if (err)
         return err;
     sessions_lock(sessions);

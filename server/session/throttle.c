@@ -47,17 +47,48 @@ static void make_room(struct sessions *sessions)
     row_free(sessions, oldest);
 }
 
+static struct throttle_row *throttle_get(struct sessions *sessions, const char *key)
+{
+    struct throttle_row *row = throttle_find(sessions, key);
+    if (row)
+        return row;
+    make_room(sessions);
+    row = xalloc(sizeof *row);
+    row->key = xstrdup(key);
+    HASH_ADD_KEYPTR(hh, sessions->throttle, row->key, strlen(row->key), row);
+    return row;
+}
+
+/* Tries under way count like failures, or many guesses at once would all pass before the first
+ * fails. */
+enum err throttle_enter_locked(struct sessions *sessions, const char *key, struct fault *fault)
+{
+    enum err err = throttle_check_locked(sessions, key, fault);
+    if (err || !key)
+        return err;
+    struct throttle_row *row = throttle_get(sessions, key);
+    if (row->failures + row->trying >= sessions->config.signin_failures_max) {
+        fault->retry_after_s = 1;
+        return fault_set(fault, ERR_THROTTLED, "too many sign-ins to one account at a time");
+    }
+    row->trying++;
+    return OK;
+}
+
+void throttle_leave_locked(struct sessions *sessions, const char *key)
+{
+    struct throttle_row *row = key ? throttle_find(sessions, key) : NULL;
+    if (!row || row->trying == 0)
+        return;
+    if (--row->trying == 0 && row->failures == 0)
+        row_free(sessions, row);
+}
+
 void throttle_failed_locked(struct sessions *sessions, const char *key)
 {
     if (!key)
         return;
-    struct throttle_row *row = throttle_find(sessions, key);
-    if (!row) {
-        make_room(sessions);
-        row = xalloc(sizeof *row);
-        row->key = xstrdup(key);
-        HASH_ADD_KEYPTR(hh, sessions->throttle, row->key, strlen(row->key), row);
-    }
+    struct throttle_row *row = throttle_get(sessions, key);
     if (row->failures++ == 0)
         row->since_ms = clock_now_ms();
 }
@@ -66,7 +97,7 @@ void throttle_sweep_locked(struct sessions *sessions, int64_t now_ms, bool all)
 {
     struct throttle_row *row, *next;
     HASH_ITER (hh, sessions->throttle, row, next) {
-        if (!all && now_ms - row->since_ms < sessions->config.signin_window_ms)
+        if (!all && (row->trying || now_ms - row->since_ms < sessions->config.signin_window_ms))
             continue;
         row_free(sessions, row);
     }

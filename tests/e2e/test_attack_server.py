@@ -2,6 +2,8 @@
 
 import re
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support.client import Client
@@ -145,3 +147,36 @@ def test_guesses_at_mailboxes_leave_nothing_on_disk(start_server):
             api.post("/v1/sessions", json=harm.target(username=f"guess-{number}@example.com"), expect=424)
         api.problem("GET", f"{ME}/folders", 401, "unauthorized", headers={"Authorization": "Basic Z3Vlc3M6Z3Vlc3M="})
         assert list((server.data_dir / "mirrors").iterdir()) == []
+
+
+def test_guesses_made_at_once_are_counted_at_once(start_server):
+    def refuse_slowly(talk, tag):
+        time.sleep(0.5)
+        talk.answer(tag, b"NO [AUTHENTICATIONFAILED] no")
+        return True
+
+    with Harm([('LOGIN "harm@example.com" "guess', refuse_slowly)]) as harm:
+        api = Client(start_server(signin_failures_max=4))
+
+        def guess(number):
+            target = harm.target(password=f"guess {number}")
+            return api.post("/v1/sessions", json=target, expect=(424, 429)).status
+        with ThreadPoolExecutor(12) as pool:
+            assert Counter(pool.map(guess, range(12))) == {424: 4, 429: 8}
+        assert harm.recorder.received.count(b"LOGIN") == 4
+        api.problem("POST", "/v1/sessions", 429, "throttled", json=harm.target())
+
+
+def test_sign_ins_that_succeed_are_not_counted(start_server):
+    with Harm() as harm:
+        server = start_server(signin_failures_max=2)
+        for _ in range(6):
+            sign_in(server, harm).sign_out()
+
+
+def test_a_mirror_that_cannot_be_made_tells_no_path(start_server):
+    with Harm() as harm:
+        server = start_server()
+        (server.data_dir / "mirrors").rmdir()
+        problem = sign_in(server, harm).problem("GET", f"{ME}/folders", 500, "store-failed")
+        assert str(server.data_dir.parent) not in str(problem)
