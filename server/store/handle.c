@@ -14,6 +14,8 @@ enum err handle_fault(struct handle *handle, struct fault *fault, int code)
     int primary = code & 0xff;
     if (primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB)
         atomic_store(handle->damaged, true);
+    if (primary == SQLITE_FULL)
+        return fault_set(fault, ERR_OVER_QUOTA, "the service has no room left for the mirror");
     const char *text = handle->sqlite ? sqlite3_errmsg(handle->sqlite) : sqlite3_errstr(code);
     return fault_set(fault, ERR_STORE, "the mirror's database: %s", text);
 }

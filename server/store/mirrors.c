@@ -6,6 +6,7 @@
  */
 #include "inside.h"
 #include "clock.h"
+#include "log.h"
 #include "schema.h"
 
 #include <assert.h>
@@ -88,8 +89,12 @@ bool mirror_close_idle(struct mirror *mirror, int64_t before_ms)
 static enum err file_make(const char *path, struct fault *fault)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return fault_set(fault, ERR_STORE, "%s: %s", path, strerror(errno));
+    if (fd < 0) {
+        const char *why = strerror(errno);
+        log_event(LOG_ERROR, "mirror-file", LOG_TEXT("path", path), LOG_TEXT("detail", why),
+                  LOG_END);
+        return fault_set(fault, ERR_STORE, "the mirror's file: %s", why);
+    }
     close(fd);
     return OK;
 }

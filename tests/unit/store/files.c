@@ -108,6 +108,23 @@ static void damage_met_on_the_way_is_one_failed_call_and_then_a_new_mirror(void 
               ERR_NOT_FOUND);
 }
 
+static void a_full_disk_is_no_room_and_no_damage(void **state)
+{
+    struct desk *desk = *state;
+    struct mirror_totals totals;
+    must(mirror_totals(desk->mirror, &desk->call, &totals));
+    sqlite3 *sqlite = desk->mirror->writer->sqlite;
+    assert_int_equal(sqlite3_exec(sqlite, "PRAGMA max_page_count=1", NULL, NULL, NULL), SQLITE_OK);
+    struct writing writing;
+    must(writing_begin(desk->mirror, &desk->call, &writing));
+    int code = sqlite3_exec(sqlite, "CREATE TABLE filler AS SELECT zeroblob(1000000) AS z", NULL,
+                            NULL, NULL);
+    assert_int_equal(code & 0xff, SQLITE_FULL);
+    must_fail(handle_fault(writing.db, &desk->call.fault, code), ERR_OVER_QUOTA);
+    writing_abort(&writing);
+    assert_false(desk->mirror->damaged);
+}
+
 static void a_mirror_that_nobody_read_or_wrote_leaves_no_file(void **state)
 {
     struct desk *desk = *state;
@@ -330,6 +347,7 @@ int main(void)
         ON_DISK(a_newer_file_is_kept_whole_under_its_version),
         ON_DISK(a_mirror_made_under_another_key_is_set_aside),
         ON_DISK(damage_met_on_the_way_is_one_failed_call_and_then_a_new_mirror),
+        BOTH(a_full_disk_is_no_room_and_no_damage),
         BOTH(a_mirror_that_nobody_read_or_wrote_leaves_no_file),
         ON_DISK(a_record_that_does_not_read_counts_as_damage),
         ON_DISK(files_taken_away_under_us_are_begun_anew),
