@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CREDENTIALS_MOST_BYTES 4096
-
 /* What stands behind `scheme` and blanks; NULL when it is another scheme. */
 static const char *scheme_value(const char *header, const char *scheme)
 {
@@ -48,7 +46,7 @@ static enum err auth_basic(struct request *request, const char *value)
     if (!request->api->config.default_host)
         return fault_set(fault, ERR_UNAUTHORIZED,
                          "HTTP Basic is not offered here: no default mail server is set");
-    if (length > CREDENTIALS_MOST_BYTES)
+    if (length > BASIC_BYTES_MOST)
         return fault_set(fault, ERR_UNAUTHORIZED, "the Basic credentials are too long");
     char *pair = xalloc(length + 1);
     long decoded = text_base64_decode(value, length, pair, length);

@@ -4,6 +4,8 @@
 
 #include "request.h"
 
+#define BASIC_BYTES_MOST 4096 /* of the base64 */
+
 /* Finds or opens request->session. The fault is in the call. */
 enum err auth_session(struct request *request);
 

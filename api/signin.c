@@ -10,10 +10,14 @@
 #include <string.h>
 
 static const struct member signin_members[] = {
-    {"protocol", MEMBER_TEXT, true, 1, 16},        {"host", MEMBER_TEXT, true, 1, 255},
-    {"port", MEMBER_INT, false, 1, 65535},         {"security", MEMBER_TEXT, false, 1, 16},
-    {"username", MEMBER_TEXT, true, 1, 512},       {"password", MEMBER_TEXT, false, 1, 1024},
-    {"accessToken", MEMBER_TEXT, false, 1, 16384}, {NULL, MEMBER_TEXT, false, 0, 0},
+    {"protocol", MEMBER_TEXT, true, 1, 16},
+    {"host", MEMBER_TEXT, true, 1, 255},
+    {"port", MEMBER_INT, false, 1, 65535},
+    {"security", MEMBER_TEXT, false, 1, 16},
+    {"username", MEMBER_TEXT, true, 1, BACKEND_USERNAME_BYTES_MAX},
+    {"password", MEMBER_TEXT, false, 1, BACKEND_PASSWORD_BYTES_MAX},
+    {"accessToken", MEMBER_TEXT, false, 1, BACKEND_TOKEN_BYTES_MAX},
+    {NULL, MEMBER_TEXT, false, 0, 0},
 };
 
 struct signin {

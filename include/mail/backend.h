@@ -35,6 +35,26 @@ const char *backend_protocol_name(enum backend_protocol protocol);
 const char *backend_security_name(enum backend_security security);
 uint16_t backend_usual_port(enum backend_protocol protocol, enum backend_security security);
 
+/* Limits of this layer that no setting changes; GET /v1 shows them. What is over one of the second
+ * group is left out or cut, see enum message_limit. */
+enum {
+    BACKEND_USERNAME_BYTES_MAX = 512,
+    BACKEND_PASSWORD_BYTES_MAX = 1024,
+    BACKEND_TOKEN_BYTES_MAX = 16384, /* access tokens are long */
+    BACKEND_KEYWORD_BYTES_MAX = 64,
+
+    BACKEND_KEYWORDS_MAX = 256,         /* of a message */
+    BACKEND_PARTS_MAX = 1000,           /* of a message */
+    BACKEND_ADDRESSES_MAX = 5000,       /* of a header */
+    BACKEND_MESSAGE_IDS_MAX = 1000,     /* of a header */
+    BACKEND_MESSAGE_ID_BYTES_MAX = 998, /* RFC 5322 2.1.1: what fits on a line */
+    BACKEND_HEADERS_MAX = 10000,        /* of a header section */
+    BACKEND_HEADER_SECTION_BYTES_MAX = 1024 * 1024,
+    BACKEND_HEADER_NAME_BYTES_MAX = 256,
+    BACKEND_HEADER_VALUE_BYTES_MAX = 64 * 1024, /* decoded */
+    BACKEND_PREVIEW_CHARS_MAX = 200,
+};
+
 /* What all connections of a process share. Immutable. */
 struct backend_world {
     const struct reach *reach;
@@ -123,7 +143,8 @@ struct folder_sink {
 };
 
 struct preview_sink {
-    /* At most 200 characters, white space folded; "" when the message has no text. */
+    /* At most BACKEND_PREVIEW_CHARS_MAX characters, white space folded; "" when the message has no
+     * text. */
     enum err (*preview)(struct preview_sink *, uint32_t uid, const char *text);
 };
 
@@ -271,9 +292,10 @@ enum err backend_check_host(const struct backend_world *world, const char *host,
 
 /* Strings that reach a mail server: ERR_INVALID at `pointer` for CR, LF, NUL and over-long ones. */
 enum err backend_check_username(const char *text, const char *pointer, struct fault *fault);
-enum err backend_check_secret(const struct secret *secret, const char *pointer,
+enum err backend_check_secret(const struct secret *secret, size_t bytes_max, const char *pointer,
                               struct fault *fault);
-/* A keyword: an atom (RFC 3501 flag-keyword), 1 to 64 bytes, not beginning with a backslash. */
+/* A keyword: an atom (RFC 3501 flag-keyword), 1 to BACKEND_KEYWORD_BYTES_MAX bytes, not beginning
+ * with a backslash. */
 bool backend_keyword_is_valid(const char *keyword);
 
 #endif

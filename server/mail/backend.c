@@ -8,10 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define USERNAME_BYTES_MAX 1024u
-#define SECRET_BYTES_MAX   16384u /* access tokens are long */
-#define KEYWORD_BYTES_MAX  64u
-
 enum command {
     COMMAND_OPEN,
     COMMAND_NOOP,
@@ -201,8 +197,10 @@ enum err backend_open(const struct backend_ops *ops, const struct backend_target
     const struct secret *secret = target->password ? target->password : target->access_token;
     enum err err = backend_check_username(target->username, "/username", &call->fault);
     if (!err)
-        err = backend_check_secret(secret, target->password ? "/password" : "/accessToken",
-                                   &call->fault);
+        err = target->password ? backend_check_secret(secret, BACKEND_PASSWORD_BYTES_MAX,
+                                                      "/password", &call->fault)
+                               : backend_check_secret(secret, BACKEND_TOKEN_BYTES_MAX,
+                                                      "/accessToken", &call->fault);
     if (!err)
         err = ops->open(target, call, cancelled, out);
     if (!err)
@@ -362,22 +360,23 @@ static enum err check_text(const char *text, size_t length, size_t length_max, c
 enum err backend_check_username(const char *text, const char *pointer, struct fault *fault)
 {
     size_t length = strlen(text);
-    enum err err = check_text(text, length, USERNAME_BYTES_MAX, pointer, fault);
+    enum err err = check_text(text, length, BACKEND_USERNAME_BYTES_MAX, pointer, fault);
     for (size_t i = 0; i < length && !err; i++)
         if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
             err = fault_at(fault, ERR_INVALID, pointer, "holds a control character");
     return err;
 }
 
-enum err backend_check_secret(const struct secret *secret, const char *pointer, struct fault *fault)
+enum err backend_check_secret(const struct secret *secret, size_t bytes_max, const char *pointer,
+                              struct fault *fault)
 {
-    return check_text(secret->data, secret->length, SECRET_BYTES_MAX, pointer, fault);
+    return check_text(secret->data, secret->length, bytes_max, pointer, fault);
 }
 
 bool backend_keyword_is_valid(const char *keyword)
 {
     size_t length = strlen(keyword);
-    if (length == 0 || length > KEYWORD_BYTES_MAX || keyword[0] == '\\')
+    if (length == 0 || length > BACKEND_KEYWORD_BYTES_MAX || keyword[0] == '\\')
         return false;
     for (size_t i = 0; i < length; i++)
         if (keyword[i] <= 0x20 || keyword[i] >= 0x7f || strchr("(){%*\"\\]", keyword[i]))

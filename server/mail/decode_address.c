@@ -10,7 +10,6 @@
 
 #include <string.h>
 
-#define ADDRESSES_MOST     5000u
 #define COLONS_MOST        200u /* each could begin a group; IPv6 literals have a few too */
 #define ADDRESS_MOST_BYTES (512u * 1024u) /* 5,000 addresses with long names */
 
@@ -23,7 +22,7 @@ struct flattening {
 
 static void flat_add(struct flattening *flat, const struct address *address)
 {
-    if (flat->count == ADDRESSES_MOST) {
+    if (flat->count == BACKEND_ADDRESSES_MAX) {
         flat->full = true;
         return;
     }
@@ -91,9 +90,9 @@ static char *prepare_long(struct arena *arena, const char *raw, size_t length)
     buf_init(&text, ADDRESS_MOST_BYTES * 3);
     while (length) {
         size_t take = length;
-        if (take > HEADER_MOST_BYTES) {
-            const char *comma = memrchr(raw, ',', HEADER_MOST_BYTES);
-            take = comma ? (size_t)(comma - raw) + 1 : HEADER_MOST_BYTES;
+        if (take > BACKEND_HEADER_VALUE_BYTES_MAX) {
+            const char *comma = memrchr(raw, ',', BACKEND_HEADER_VALUE_BYTES_MAX);
+            take = comma ? (size_t)(comma - raw) + 1 : BACKEND_HEADER_VALUE_BYTES_MAX;
         }
         buf_text(&text, words_decode(arena, header_prepare(arena, raw, take), WORDS_AS_WORDS));
         buf_char(&text, ' ');

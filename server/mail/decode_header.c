@@ -4,10 +4,6 @@
 
 #include <string.h>
 
-#define SECTION_MOST_BYTES (1024u * 1024u)
-#define HEADERS_MOST       10000u
-#define NAME_MOST_BYTES    256u
-
 /* The end of the line that begins at `at`: behind its LF (or CR, where a mailer wrote only that).
  */
 static const char *line_end(const char *at, const char *end)
@@ -26,7 +22,8 @@ static size_t name_length(const char *at, size_t length, size_t *colon)
     *colon = name;
     while (*colon < length && (at[*colon] == ' ' || at[*colon] == '\t'))
         (*colon)++;
-    bool good = name > 0 && name <= NAME_MOST_BYTES && *colon < length && at[*colon] == ':';
+    bool good =
+        name > 0 && name <= BACKEND_HEADER_NAME_BYTES_MAX && *colon < length && at[*colon] == ':';
     return good ? name : 0;
 }
 
@@ -48,10 +45,13 @@ static enum err tell(struct header_sink *sink, const char *field, size_t length,
 enum err decode_headers(struct arena *arena, const char *raw, size_t length,
                         struct header_sink *sink)
 {
-    const char *end = raw + (length < SECTION_MOST_BYTES ? length : SECTION_MOST_BYTES), *at = raw;
+    const char *end = raw + (length < BACKEND_HEADER_SECTION_BYTES_MAX
+                                 ? length
+                                 : BACKEND_HEADER_SECTION_BYTES_MAX),
+               *at = raw;
     uint32_t told = 0;
     (void)arena; /* what is told lives only while it is told */
-    while (at < end && told < HEADERS_MOST) {
+    while (at < end && told < BACKEND_HEADERS_MAX) {
         const char *next = line_end(at, end);
         if (*at == '\n' || (*at == '\r' && at + 1 < end && at[1] == '\n'))
             break;

@@ -7,7 +7,6 @@
 
 #include <string.h>
 
-#define PREVIEW_CHARS   200u
 #define TEXT_MOST_BYTES (32u * 1024u)
 #define RAW_MOST_BYTES  (256u * 1024u)
 
@@ -146,8 +145,8 @@ static void squeeze(struct squeezing *to, uint32_t code)
     uint32_t before = to->joiner ? to->joiner : to->blank && to->chars ? ' ' : 0;
     to->joiner = 0;
     to->blank = false;
-    if (to->chars + (before != 0) + 1 > PREVIEW_CHARS) {
-        to->chars = PREVIEW_CHARS;
+    if (to->chars + (before != 0) + 1 > BACKEND_PREVIEW_CHARS_MAX) {
+        to->chars = BACKEND_PREVIEW_CHARS_MAX;
         return;
     }
     if (before) {
@@ -163,14 +162,14 @@ char *decode_preview(struct arena *arena, const char *type, const char *charset,
 {
     struct arena scratch;
     bool html = type && text_casecmp(type, "text/html") == 0;
-    struct squeezing to = {.out = arena_alloc(arena, PREVIEW_CHARS * 4 + 8)};
+    struct squeezing to = {.out = arena_alloc(arena, BACKEND_PREVIEW_CHARS_MAX * 4 + 8)};
     if (!type || !text_starts_case(type, "text/"))
         return to.out;
     arena_init(&scratch);
     char *text = preview_text(&scratch, html, charset, encoding, raw, length);
     /* A range that ends within a character leaves a piece of it. */
     const char *at = text_clean(&scratch, text, strlen(text), false);
-    while (*at && to.chars < PREVIEW_CHARS) {
+    while (*at && to.chars < BACKEND_PREVIEW_CHARS_MAX) {
         struct line line = line_take(&at);
         if (is_quoted(&line) || is_attribution(&line, at))
             continue;

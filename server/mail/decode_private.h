@@ -24,8 +24,7 @@ size_t charset_put_utf8(uint32_t code, char out[4]);
 char *charset_to_utf8(struct arena *arena, const char *charset, const char *data, size_t length);
 
 /* ---- header text ---- */
-#define HEADER_MOST_BYTES (64u * 1024u)
-/* No NUL, unfolded, valid UTF-8, at most HEADER_MOST_BYTES of it. */
+/* No NUL, unfolded, valid UTF-8, at most BACKEND_HEADER_VALUE_BYTES_MAX of it. */
 char *header_prepare(struct arena *arena, const char *raw, size_t length);
 /* Decodes the encoded words (RFC 2047) of a prepared value. WORDS_AS_WORDS: neighbours become one
  * word in UTF-8 and base64 without controls, which is what a parser of structured values may be

@@ -5,9 +5,6 @@
 #include <ctype.h>
 #include <string.h>
 
-#define MESSAGE_IDS_MOST      1000
-#define MESSAGE_ID_MOST_BYTES 998 /* RFC 5322 2.1.1: what fits on a line */
-
 /* Unfolds and drops NUL. Line ends become blanks unless one follows (RFC 5322 2.2.3). */
 static size_t unfold(const char *raw, size_t length, char *out)
 {
@@ -26,8 +23,8 @@ static size_t unfold(const char *raw, size_t length, char *out)
 
 char *header_prepare(struct arena *arena, const char *raw, size_t length)
 {
-    if (length > HEADER_MOST_BYTES)
-        length = HEADER_MOST_BYTES;
+    if (length > BACKEND_HEADER_VALUE_BYTES_MAX)
+        length = BACKEND_HEADER_VALUE_BYTES_MAX;
     char *text = arena_alloc(arena, length + 1);
     length = unfold(raw, length, text);
     return text_is_utf8(text, length) ? text : charset_to_utf8(arena, NULL, text, length);
@@ -60,7 +57,7 @@ char *decode_text(struct arena *arena, const char *raw, size_t length)
 /* One id, blanks inside removed (folded ids), or NULL when it is none. */
 static const char *take_id(struct arena *arena, const char *from, size_t length)
 {
-    char id[MESSAGE_ID_MOST_BYTES];
+    char id[BACKEND_MESSAGE_ID_BYTES_MAX];
     size_t used = 0;
     for (size_t i = 0; i < length; i++) {
         if (isspace((unsigned char)from[i]) || from[i] == '\0')
@@ -79,7 +76,7 @@ void decode_message_ids(struct arena *arena, const char *raw, size_t length,
     uint32_t count = 0, capacity = 0;
     const char *at = raw, *end = raw + length;
     bool bracketed = length && memchr(raw, '<', length);
-    while (at < end && count < MESSAGE_IDS_MOST) {
+    while (at < end && count < BACKEND_MESSAGE_IDS_MAX) {
         const char *from = at, *to;
         if (bracketed) {
             from = memchr(at, '<', (size_t)(end - at));

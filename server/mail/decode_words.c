@@ -96,7 +96,7 @@ static const char *words_take(struct arena *arena, struct buf *out, struct word 
 {
     struct buf bytes;
     struct word next = word;
-    buf_init(&bytes, HEADER_MOST_BYTES * 2);
+    buf_init(&bytes, BACKEND_HEADER_VALUE_BYTES_MAX * 2);
     do {
         word_bytes(&next, &bytes);
         word.end = next.end;
@@ -116,7 +116,7 @@ const char *words_decode(struct arena *arena, const char *text, enum words_form 
     const char *at = strstr(text, "=?");
     if (!at)
         return text;
-    buf_init(&out, HEADER_MOST_BYTES * 8);
+    buf_init(&out, BACKEND_HEADER_VALUE_BYTES_MAX * 8);
     while (at) {
         struct word word;
         bool good = word_read(at, &word);

@@ -5,8 +5,6 @@
 #include <libetpan/libetpan.h>
 #include <string.h>
 
-#define ADDRESSES_MAX 5000u
-
 static char *text_of(struct arena *arena, const char *raw)
 {
     return raw ? decode_text(arena, raw, strlen(raw)) : NULL;
@@ -30,8 +28,8 @@ static void convert_addresses(struct arena *arena, clist *from, struct address_l
     uint32_t count = from ? (uint32_t)clist_count(from) : 0, kept = 0;
     const char *group = NULL;
     bool group_empty = false;
-    if (count > ADDRESSES_MAX) {
-        count = ADDRESSES_MAX;
+    if (count > BACKEND_ADDRESSES_MAX) {
+        count = BACKEND_ADDRESSES_MAX;
         *limited |= LIMITED_ADDRESSES;
     }
     if (count == 0)

@@ -19,8 +19,6 @@ static const struct flag_row flag_rows[] = {
     {"\\Draft", FLAG_DRAFT}, {"\\Deleted", FLAG_DELETED},
 };
 
-#define KEYWORDS_MAX 256u
-
 static int compare_texts(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
@@ -35,7 +33,7 @@ static void add_flag(struct arena *arena, struct imapc_span word, uint32_t *flag
             return;
         }
     }
-    if (word.length == 0 || word.text[0] == '\\' || *count == KEYWORDS_MAX)
+    if (word.length == 0 || word.text[0] == '\\' || *count == BACKEND_KEYWORDS_MAX)
         return; /* \Recent and unknown system flags */
     const char *clean = text_clean(arena, word.text, word.length, true);
     if (!*clean)
@@ -48,7 +46,7 @@ static void add_flag(struct arena *arena, struct imapc_span word, uint32_t *flag
 
 static void read_flags(struct arena *arena, struct imapc_span list, struct imapc_fetch *out)
 {
-    const char *keywords[KEYWORDS_MAX];
+    const char *keywords[BACKEND_KEYWORDS_MAX];
     uint32_t count = 0;
     struct imapc_scan scan = imapc_scan_of(list, 2);
     struct imapc_token token;

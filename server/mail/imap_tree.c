@@ -8,11 +8,9 @@
 
 #include <string.h>
 
-#define PARTS_MAX 1000u
-
 struct part *imapc_tree_add(struct imapc_tree *tree, int32_t parent, const char *id)
 {
-    if (tree->count == PARTS_MAX) {
+    if (tree->count == BACKEND_PARTS_MAX) {
         tree->limited |= LIMITED_PARTS;
         return NULL;
     }

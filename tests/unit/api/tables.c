@@ -359,6 +359,32 @@ static void every_fixed_limit_is_told_once(void **state)
     }
 }
 
+static int64_t fixed_limit(const char *name)
+{
+    for (const struct api_limit *limit = fixed_limits; limit->name; limit++)
+        if (strcmp(limit->name, name) == 0)
+            return limit->value;
+    return -1;
+}
+
+static void limits_of_the_mail_layer_are_told_as_it_keeps_them(void **state)
+{
+    (void)state;
+    assert_int_equal(fixed_limit("partsPerMessage"), BACKEND_PARTS_MAX);
+    assert_int_equal(fixed_limit("addressesPerHeader"), BACKEND_ADDRESSES_MAX);
+    assert_int_equal(fixed_limit("mailHeaders"), BACKEND_HEADERS_MAX);
+    assert_int_equal(fixed_limit("mailHeaderSectionBytes"), BACKEND_HEADER_SECTION_BYTES_MAX);
+    assert_int_equal(fixed_limit("mailHeaderNameBytes"), BACKEND_HEADER_NAME_BYTES_MAX);
+    assert_int_equal(fixed_limit("mailHeaderValueBytes"), BACKEND_HEADER_VALUE_BYTES_MAX);
+    assert_int_equal(fixed_limit("previewCharacters"), BACKEND_PREVIEW_CHARS_MAX);
+    assert_int_equal(fixed_limit("keywordBytes"), BACKEND_KEYWORD_BYTES_MAX);
+    assert_int_equal(fixed_limit("usernameBytes"), BACKEND_USERNAME_BYTES_MAX);
+    assert_int_equal(fixed_limit("passwordBytes"), BACKEND_PASSWORD_BYTES_MAX);
+    assert_int_equal(fixed_limit("accessTokenBytes"), BACKEND_TOKEN_BYTES_MAX);
+    assert_true(fixed_limit("basicCredentialsBytes") >
+                (BACKEND_USERNAME_BYTES_MAX + BACKEND_PASSWORD_BYTES_MAX + 3) / 3 * 4);
+}
+
 static void the_description_is_built_in(void **state)
 {
     (void)state;
@@ -463,6 +489,7 @@ int main(void)
         cmocka_unit_test_setup(another_method_learns_what_is_allowed, fresh),
         cmocka_unit_test_setup(every_route_is_whole_and_has_its_own_name, fresh),
         cmocka_unit_test_setup(every_fixed_limit_is_told_once, fresh),
+        cmocka_unit_test_setup(limits_of_the_mail_layer_are_told_as_it_keeps_them, fresh),
         cmocka_unit_test_setup(the_description_is_built_in, fresh),
         cmocka_unit_test_setup(hostile_names_make_harmless_headers, fresh),
         cmocka_unit_test_setup(a_long_name_is_cut_between_characters, fresh),

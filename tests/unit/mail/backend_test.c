@@ -30,11 +30,58 @@ static void the_usual_ports_are_those_of_the_registry(void **state)
     assert_int_equal(backend_usual_port(PROTOCOL_POP3, SECURITY_NONE), 110);
 }
 
+static const char *of_length(size_t length)
+{
+    static char text[BACKEND_TOKEN_BYTES_MAX + 2];
+    assert_true(length < sizeof text);
+    memset(text, 'a', length);
+    text[length] = '\0';
+    return text;
+}
+
+static void a_user_name_ends_at_its_limit(void **state)
+{
+    struct fault fault = {0};
+    (void)state;
+    assert_int_equal(backend_check_username(of_length(BACKEND_USERNAME_BYTES_MAX), "/u", &fault),
+                     OK);
+    assert_int_equal(
+        backend_check_username(of_length(BACKEND_USERNAME_BYTES_MAX + 1), "/u", &fault),
+        ERR_INVALID);
+    assert_string_equal(fault.pointer, "/u");
+}
+
+static void a_secret_ends_at_the_limit_of_its_kind(void **state)
+{
+    static const size_t limits[] = {BACKEND_PASSWORD_BYTES_MAX, BACKEND_TOKEN_BYTES_MAX};
+    (void)state;
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        for (size_t over = 0; over < 2; over++) {
+            struct fault fault = {0};
+            struct secret secret = {0};
+            secret_set(&secret, of_length(limits[i] + over), limits[i] + over);
+            assert_int_equal(backend_check_secret(&secret, limits[i], "/s", &fault),
+                             over ? ERR_INVALID : OK);
+            secret_wipe(&secret);
+        }
+    }
+}
+
+static void a_keyword_ends_at_its_limit(void **state)
+{
+    (void)state;
+    assert_true(backend_keyword_is_valid(of_length(BACKEND_KEYWORD_BYTES_MAX)));
+    assert_false(backend_keyword_is_valid(of_length(BACKEND_KEYWORD_BYTES_MAX + 1)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(protocols_and_securities_have_the_names_of_the_api),
         cmocka_unit_test(the_usual_ports_are_those_of_the_registry),
+        cmocka_unit_test(a_user_name_ends_at_its_limit),
+        cmocka_unit_test(a_secret_ends_at_the_limit_of_its_kind),
+        cmocka_unit_test(a_keyword_ends_at_its_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
