@@ -2,6 +2,7 @@
 #include "auth.h"
 #include "text.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,8 +35,10 @@ static enum err basic_open(struct request *request, char *pair, size_t length)
     secret_set(&credentials.password, colon + 1, length - (size_t)(colon + 1 - pair));
     enum err err = session_open_basic(config->sessions, &credentials, fault, &request->session);
     secret_wipe(&credentials.password);
-    if (err == ERR_INVALID) /* an empty password, say: it is the sign-in that is wrong */
+    if (err == ERR_INVALID) { /* an empty password, say: it is the sign-in that is wrong */
         err = fault->code = ERR_UNAUTHORIZED;
+        snprintf(fault->pointer, sizeof fault->pointer, "Authorization");
+    }
     return err;
 }
 

@@ -5,6 +5,7 @@
 #include "text.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,7 +40,6 @@ static const struct {
     enum json_error_code code;
     const char *detail;
 } reasons[] = {
-    {json_error_duplicate_key, "an object has a member twice"},
     {json_error_invalid_utf8, "the body is not UTF-8"},
     {json_error_null_character, "a text holds NUL"},
     {json_error_null_byte_in_key, "a member's name holds NUL"},
@@ -49,14 +49,75 @@ static const struct {
     {json_error_numeric_overflow, "a number is too large"},
 };
 
+static const struct member *member_find(const struct member *members, const char *name,
+                                        size_t length)
+{
+    for (; members->name; members++)
+        if (strlen(members->name) == length && memcmp(members->name, name, length) == 0)
+            return members;
+    return NULL;
+}
+
+static const char *string_end(const char *at, const char *end)
+{
+    while (at < end && *at != '"')
+        at += *at == '\\' ? 2 : 1;
+    return at < end ? at : end;
+}
+
+/* The member of the table that stands twice in the body, for jansson does not say which it was.
+ * NULL: another one, deeper or spelt with escapes. */
+static const struct member *member_twice(const struct member *members, const char *at,
+                                         const char *end)
+{
+    uint32_t seen = 0;
+    int depth = 0;
+    bool is_name = false;
+    for (; at < end; at++) {
+        if (*at == '{' || *at == '[')
+            depth++;
+        else if (*at == '}' || *at == ']')
+            depth--;
+        if (*at == '{' || *at == ',')
+            is_name = true;
+        else if (*at == ':')
+            is_name = false;
+        if (*at != '"')
+            continue;
+        const char *name = at + 1;
+        at = string_end(name, end);
+        const struct member *member =
+            depth == 1 && is_name ? member_find(members, name, (size_t)(at - name)) : NULL;
+        if (member && seen & (1u << (member - members)))
+            return member;
+        if (member)
+            seen |= 1u << (member - members);
+    }
+    return NULL;
+}
+
+static enum err twice_fault(struct fault *fault, const struct member *members, const char *data,
+                            size_t length)
+{
+    char pointer[64] = "";
+    size_t blank = 0;
+    while (blank < length && strchr(" \t\r\n", data[blank]))
+        blank++;
+    bool is_object = blank < length && data[blank] == '{';
+    const struct member *member = is_object ? member_twice(members, data, data + length) : NULL;
+    if (member)
+        snprintf(pointer, sizeof pointer, "/%s", member->name);
+    return fault_at(fault, ERR_INVALID, pointer, "an object has a member twice");
+}
+
 static enum err syntax_fault(struct fault *fault, const json_error_t *error)
 {
     const char *detail = "the body is not JSON";
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
         if (reasons[i].code == json_error_code(error))
             detail = reasons[i].detail;
-    return fault_set(fault, ERR_INVALID, "%s (line %d, column %d)", detail, error->line,
-                     error->column);
+    return fault_at(fault, ERR_INVALID, "", "%s (line %d, column %d)", detail, error->line,
+                    error->column);
 }
 
 /* application/json, with parameters or none. */
@@ -123,14 +184,6 @@ static enum err member_check(const struct member *member, const json_t *value, c
     return OK;
 }
 
-static const struct member *member_find(const struct member *members, const char *name)
-{
-    for (; members->name; members++)
-        if (strcmp(members->name, name) == 0)
-            return members;
-    return NULL;
-}
-
 static enum err object_check(json_t *body, const struct member *members, struct fault *fault)
 {
     struct arena arena;
@@ -138,11 +191,11 @@ static enum err object_check(json_t *body, const struct member *members, struct 
     json_t *value;
     enum err err = OK;
     if (!json_is_object(body))
-        return fault_set(fault, ERR_INVALID, "the body is an object");
+        return fault_at(fault, ERR_INVALID, "", "the body is an object");
     arena_init(&arena);
     json_object_foreach(body, name, value)
     {
-        const struct member *member = member_find(members, name);
+        const struct member *member = member_find(members, name, strlen(name));
         const char *pointer = body_pointer(&arena, "", name);
         err = member
                   ? member_check(member, value, pointer, fault)
@@ -165,7 +218,13 @@ enum err body_parse(const char *content_type, const char *data, size_t length,
     if (!type_is_json(content_type))
         return fault_set(fault, ERR_MEDIA_TYPE, "the body is to be application/json");
     json_t *body = json_loadb(data ? data : "", length, JSON_REJECT_DUPLICATES, &error);
-    enum err err = body ? object_check(body, members, fault) : syntax_fault(fault, &error);
+    enum err err = OK;
+    if (body)
+        err = object_check(body, members, fault);
+    else if (json_error_code(&error) == json_error_duplicate_key)
+        err = twice_fault(fault, members, data, length);
+    else
+        err = syntax_fault(fault, &error);
     explicit_bzero(&error, sizeof error);
     if (err) {
         json_decref(body);

@@ -68,7 +68,8 @@ static enum err change_parse(struct request *request, struct flag_change *out)
     if (!err)
         err = change_read(body, request, out);
     if (!err && json_object_size(body) == 0)
-        err = fault_set(&request_call(request)->fault, ERR_INVALID, "there is nothing to change");
+        err =
+            fault_at(&request_call(request)->fault, ERR_INVALID, "", "there is nothing to change");
     json_decref(body);
     return err;
 }

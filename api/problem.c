@@ -74,7 +74,7 @@ void problem_put(struct buf *out, const struct fault *fault, const char *request
         put_member_text(out, "reply", fault->reply);
         put_close(out, '}');
     }
-    if (fault->pointer[0]) {
+    if (fault->pointed) {
         put_key(out, "errors");
         put_open(out, '[');
         put_open(out, '{');

@@ -66,7 +66,8 @@ bool err_kills_connection(enum err err);
 struct fault {
     enum err code;
     int retry_after_s; /* 0: nothing known */
-    char pointer[96];  /* RFC 6901 pointer or parameter name the fault is about; may be "" */
+    bool pointed;      /* `pointer` says what it is about */
+    char pointer[96];  /* RFC 6901 pointer or parameter name; "": the whole body */
     char detail[256];  /* one line for a person, no "failed to" in front */
     char reply[304];   /* the mail server's own text, cleaned of control characters; may be "" */
     char protocol[8];  /* "imap", "pop3": who said `reply` */
@@ -77,8 +78,8 @@ struct fault {
 enum err fault_set(struct fault *fault, enum err code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The same, about one member of the request: pointer is "/limit" for a body, "limit" for a query.
- */
+/* The same, about one member of the request: pointer is "/limit" for a body, "" for all of
+ * it, "limit" for a query. */
 enum err fault_at(struct fault *fault, enum err code, const char *pointer, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

@@ -68,7 +68,8 @@ __attribute__((format(printf, 4, 0))) static void fault_vset(struct fault *fault
     if (fault->code != OK)
         return;
     fault->code = code;
-    int length = snprintf(fault->pointer, sizeof fault->pointer, "%s", pointer);
+    fault->pointed = pointer != NULL;
+    int length = snprintf(fault->pointer, sizeof fault->pointer, "%s", pointer ? pointer : "");
     if (length >= (int)sizeof fault->pointer) /* do not leave half a code point at a cut */
         fault->pointer[text_cut_bytes(fault->pointer, sizeof fault->pointer - 1,
                                       sizeof fault->pointer - 4)] = '\0';
@@ -82,7 +83,7 @@ enum err fault_set(struct fault *fault, enum err code, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    fault_vset(fault, code, "", format, args);
+    fault_vset(fault, code, NULL, format, args);
     va_end(args);
     return fault->code;
 }
@@ -98,8 +99,9 @@ enum err fault_at(struct fault *fault, enum err code, const char *pointer, const
 
 void fault_point(struct fault *fault, const char *pointer)
 {
-    if (!fault->pointer[0])
+    if (!fault->pointed)
         snprintf(fault->pointer, sizeof fault->pointer, "%s", pointer);
+    fault->pointed = true;
 }
 
 void fault_reply(struct fault *fault, const char *protocol, const char *text, uint32_t length)

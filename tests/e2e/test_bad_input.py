@@ -49,7 +49,8 @@ def refused(client, method, path, pointer, **request):
     b'{"host":"\\u0000"}', b'{"host":"a\\u0000b"}', b'{"h\\u0000":1}', b'{"host":"\\ud800"}', b'{"port":1e999}',
     b'{"port":99999999999999999999999}', b'{"host":"a","host":"b"}', b"[" * 5000, b'{"a":' * 3000])
 def test_a_body_that_is_no_object_of_json_is_refused(body, path, api):
-    refused(api, "POST", path, None, body=body, headers=JSON)
+    pointer = "/host" if body.count(b'"host":') == 2 and b"}" not in body[:-1] else ""
+    refused(api, "POST", path, pointer, body=body, headers=JSON)
 
 
 @pytest.mark.parametrize("member, value", [
@@ -66,7 +67,7 @@ def test_a_body_that_is_no_object_of_json_is_refused(body, path, api):
 def test_a_wrong_member_is_pointed_at(member, value, api, target):
     for path in SESSION_PATHS:
         # A NUL is found while the text is read, before anybody knows whose it is.
-        pointer = None if isinstance(value, str) and "\0" in value else f"/{member}"
+        pointer = "" if isinstance(value, str) and "\0" in value else f"/{member}"
         refused(api, "POST", path, pointer, json={**target, member: value})
 
 

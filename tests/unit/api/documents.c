@@ -138,7 +138,13 @@ static void a_bad_body_is_refused_where_it_is_bad(void **state)
         {"null", ""},
         {"\"name\"", ""},
         {"{\"name\":\"a\"} x", ""},
-        {"{\"name\":\"a\",\"name\":\"a\"}", ""},
+        {"{\"name\":\"a\",\"name\":\"a\"}", "/name"},
+        {" {\"on\":true,\"name\":\"on\",\"map\":{\"on\":[1]},\"on\":1}", "/on"},
+        {"{\"name\":\"\\\",\\\"\",\"port\":1,\"port\":2}", "/port"},
+        {"{\"map\":{\"on\":1,\"on\":2},\"on\":true}", ""},
+        {"{\"name\":\"a\",\"other\":1,\"other\":1}", ""},
+        {"{\"name\":\"a\",\"n\\u0061me\":\"b\"}", ""},
+        {"[\"name\",\"name\",{\"a\":1,\"a\":1}]", ""},
         {"{\"name\":\"\xff\"}", ""},
         {"{\"name\":\"\xed\xa0\x80\"}", ""},
         {"{\"name\":\"a\\u0000\"}", ""},
@@ -163,9 +169,11 @@ static void a_bad_body_is_refused_where_it_is_bad(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         assert_int_equal(take("application/json", rows[i].text, strlen(rows[i].text)), ERR_INVALID);
+        assert_true(fault.pointed);
         assert_string_equal(fault.pointer, rows[i].pointer);
     }
     assert_int_equal(take("application/json", "{\"name\":\"a\"}\0", 13), ERR_INVALID);
+    assert_true(fault.pointed);
 }
 
 static void a_body_of_another_type_is_refused(void **state)

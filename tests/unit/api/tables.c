@@ -217,6 +217,32 @@ static void a_problem_is_a_whole_document(void **state)
     buf_clear(&out);
 }
 
+static json_t *problem_of(const struct fault *told)
+{
+    struct buf out;
+    buf_init(&out, 65536);
+    problem_put(&out, told, NULL);
+    json_t *problem = json_loads(out.data, JSON_REJECT_DUPLICATES, NULL);
+    buf_clear(&out);
+    assert_non_null(problem);
+    return problem;
+}
+
+static void the_whole_body_has_the_empty_pointer_and_no_place_none(void **state)
+{
+    (void)state;
+    fault_at(&fault, ERR_INVALID, "", "the body is not JSON");
+    json_t *problem = problem_of(&fault);
+    json_t *error = json_array_get(json_object_get(problem, "errors"), 0);
+    assert_string_equal(json_string_value(json_object_get(error, "pointer")), "");
+    json_decref(problem);
+    fault_clear(&fault);
+    fault_set(&fault, ERR_BUSY, "too many");
+    problem = problem_of(&fault);
+    assert_null(json_object_get(problem, "errors"));
+    json_decref(problem);
+}
+
 static void a_pointer_of_broken_utf8_still_makes_json(void **state)
 {
     struct buf out;
@@ -481,6 +507,7 @@ int main(void)
         cmocka_unit_test_setup(every_error_has_a_status_a_code_and_a_title, fresh),
         cmocka_unit_test_setup(only_the_same_status_shares_a_code, fresh),
         cmocka_unit_test_setup(a_problem_is_a_whole_document, fresh),
+        cmocka_unit_test_setup(the_whole_body_has_the_empty_pointer_and_no_place_none, fresh),
         cmocka_unit_test_setup(a_pointer_of_broken_utf8_still_makes_json, fresh),
         cmocka_unit_test_setup(paths_lead_to_their_operation, fresh),
         cmocka_unit_test_setup(an_escaped_slash_stays_inside_its_segment, fresh),
