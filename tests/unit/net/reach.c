@@ -215,6 +215,33 @@ static void before_dns_a_name_passes_when_an_address_of_it_might(void **state)
     assert_int_equal(check("*", "127.0.0.1", 22), OK);
 }
 
+/* What an address could open is for DNS to say; what nothing could open is refused at once. */
+static void a_port_that_no_rule_could_open_needs_no_dns(void **state)
+{
+    static const struct {
+        const char *allowed, *host;
+        enum err err;
+    } rows[] = {
+        {"", "mail.example.com", ERR_HOST_NOT_ALLOWED},
+        {"localhost", "mail.example.com", ERR_HOST_NOT_ALLOWED},
+        {"*.internal", "mail.example.com", ERR_HOST_NOT_ALLOWED},
+        {"10.0.0.0/8:143, 127.0.0.1:10143", "mail.example.com", ERR_HOST_NOT_ALLOWED},
+        {"mail.example.com:143", "mail.example.com", ERR_HOST_NOT_ALLOWED},
+        {"*:8081", "mail.example.com", ERR_HOST_NOT_ALLOWED},
+        {"127.0.0.1", "mail.example.com", OK},
+        {"127.0.0.1:8080", "mail.example.com", OK},
+        {"10.0.0.0/8", "mail.example.com", OK},
+        {"10.0.0.0/8:8080", "mail.example.com", OK},
+        {"*.example.com", "mail.example.com", OK},
+        {"*:8080", "mail.example.com", OK},
+        {"127.0.0.1", "8.8.8.8", ERR_HOST_NOT_ALLOWED},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (check(rows[i].allowed, rows[i].host, 8080) != rows[i].err)
+            fail_msg("allowed \"%s\", host %s", rows[i].allowed, rows[i].host);
+}
+
 static void a_bad_entry_is_named(void **state)
 {
     (void)state;
@@ -281,6 +308,7 @@ int main(void)
         cmocka_unit_test(a_name_may_have_253_letters_and_no_more),
         cmocka_unit_test(the_allow_list_opens_what_it_names_and_nothing_beside),
         cmocka_unit_test(before_dns_a_name_passes_when_an_address_of_it_might),
+        cmocka_unit_test(a_port_that_no_rule_could_open_needs_no_dns),
         cmocka_unit_test(a_bad_entry_is_named),
         cmocka_unit_test(an_endless_entry_is_refused),
     };
