@@ -207,3 +207,25 @@ void flow_message_reload(struct request *request, request_step *next)
     request->found = next;
     message_changed(request);
 }
+
+bool flow_lacks_preview(const struct request *request)
+{
+    return !request->row.preview && request->place.found;
+}
+
+bool flow_read_preview(struct request *request, bool goes_on)
+{
+    struct call *call = request_call(request);
+    struct message_row row;
+    if (!call->fault.code && request->task.backend && flow_lacks_preview(request) &&
+        operation_previews(&request->task, &request->folder, &request->place.uid, 1) == OK &&
+        mirror_message(mirror_of(request), call, request->place.folder, request->place.uid, &row,
+                       NULL) == OK)
+        request->row.preview = row.preview;
+    if (call->fault.code == ERR_CANCELLED || (goes_on && err_kills_connection(call->fault.code))) {
+        request_fail(request);
+        return false;
+    }
+    fault_clear(&call->fault);
+    return true;
+}

@@ -29,4 +29,12 @@ void flow_message(struct request *request, unsigned wants, request_step *next);
 /* Reads it again, after a change. */
 void flow_message_reload(struct request *request, request_step *next);
 
+/* True when the mirror may learn the preview of request->row and has not yet. */
+bool flow_lacks_preview(const struct request *request);
+/* Reads that preview on the connection the task has; without one, or when it fails, it stays NULL:
+ * a preview is never worth failing for. A need that failed before is forgiven too. False: answered,
+ * for the work was cancelled, or the connection broke and `goes_on` says that more is to be read.
+ */
+bool flow_read_preview(struct request *request, bool goes_on);
+
 #endif

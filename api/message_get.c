@@ -18,11 +18,6 @@ static const struct part *text_part(const struct request *request, const char *t
     return index < 0 ? NULL : &message->parts[index];
 }
 
-static bool lacks_preview(const struct request *request, const struct fields *fields)
-{
-    return fields_want(fields, FIELD_PREVIEW) && !request->row.preview && request->place.found;
-}
-
 static bool wants_headers(const struct fields *fields)
 {
     return fields_want(fields, FIELD_HEADERS) || fields->header_count;
@@ -32,6 +27,13 @@ static bool wants_text(const struct request *request, const struct fields *field
 {
     return (fields_want(fields, FIELD_TEXT) && text_part(request, "text/plain")) ||
            (fields_want(fields, FIELD_HTML) && text_part(request, "text/html"));
+}
+
+/* More than a preview is to come from the mail server. */
+static bool must_ask(const struct request *request)
+{
+    const struct fields *fields = request->state;
+    return wants_headers(fields) || wants_text(request, fields);
 }
 
 static enum err put_text_member(struct buf *out, struct request *request, enum field field,
@@ -99,38 +101,25 @@ static enum err put_message(struct buf *out, struct request *request)
     return err;
 }
 
-/* A preview is never worth failing for. */
-static enum err read_preview(struct request *request)
-{
-    struct call *call = request_call(request);
-    struct message_row row;
-    if (operation_previews(&request->task, &request->folder, &request->place.uid, 1) == OK &&
-        mirror_message(seat_mirror(request->seat), call, request->place.folder, request->place.uid,
-                       &row, NULL) == OK)
-        request->row.preview = row.preview;
-    if (call->fault.code == ERR_CANCELLED || err_kills_connection(call->fault.code))
-        return call->fault.code;
-    fault_clear(&call->fault);
-    return OK;
-}
-
 static void message_answer(struct request *request)
 {
     const struct fields *fields = request->state;
     struct buf body;
     char etag[ETAG_BYTES];
-    if (request->task.backend && lacks_preview(request, fields) && read_preview(request)) {
-        request_fail(request);
+    bool shows_preview = fields_want(fields, FIELD_PREVIEW);
+    if (shows_preview && request->on_worker && !flow_read_preview(request, must_ask(request)))
         return;
-    }
     buf_init(&body, MESSAGE_MOST_BYTES);
     if (put_message(&body, request)) {
         buf_clear(&body);
         request_fail(request);
         return;
     }
-    render_message_etag(&request->row, request->folder.id, etag);
-    request_set_validator(request, etag, CACHE_REVALIDATE);
+    request_set_header(request, "Cache-Control", CACHE_REVALIDATE);
+    if (!shows_preview || request->row.preview) { /* else a later answer tells more */
+        render_message_etag(&request->row, request->folder.id, etag);
+        request_set_header(request, "ETag", etag);
+    }
     request_reply_json(request, 200, &body);
 }
 
@@ -141,12 +130,14 @@ static void message_found(struct request *request)
     render_message_etag(&request->row, request->folder.id, etag);
     if (request_not_modified(request, etag, CACHE_REVALIDATE))
         return;
-    bool must_ask = wants_headers(fields) || wants_text(request, fields);
     bool may_ask = !request->freshness.only_if_cached && request->source != SOURCE_STALE;
-    if (!must_ask && !(lacks_preview(request, fields) && may_ask))
+    bool for_preview = may_ask && fields_want(fields, FIELD_PREVIEW) && flow_lacks_preview(request);
+    if (!must_ask(request) && !for_preview) {
         message_answer(request);
-    else if (flow_may_ask(request))
+    } else if (flow_may_ask(request)) {
+        request->takes_fault = !must_ask(request);
         request_need(request, NEED_CONNECTION, request->folder.number, message_answer);
+    }
 }
 
 void handle_message_get(struct request *request)

@@ -78,12 +78,16 @@ static void message_answer(struct request *request)
 {
     struct buf body;
     char etag[ETAG_BYTES];
+    if (request->on_worker && !flow_read_preview(request, false))
+        return;
     buf_init(&body, 16 * 1024 * 1024);
     put_open(&body, '{');
     render_row(&body, &request->row, request->folder.id, FIELDS_LIST);
     put_close(&body, '}');
     render_message_etag(&request->row, request->folder.id, etag);
-    request_set_validator(request, etag, CACHE_REVALIDATE);
+    request_set_header(request, "Cache-Control", CACHE_REVALIDATE);
+    if (request->row.preview) /* else GET tells more under the same name */
+        request_set_header(request, "ETag", etag);
     request_source(request, SOURCE_LIVE, 0);
     request_reply_json(request, 200, &body);
 }
@@ -114,6 +118,9 @@ static void message_found(struct request *request)
         request_fail(request);
     } else if (changes_anything(request->state)) {
         request_need(request, NEED_CONNECTION, request->folder.number, change_apply);
+    } else if (flow_lacks_preview(request)) {
+        request->takes_fault = true;
+        request_need(request, NEED_CONNECTION, request->folder.number, message_answer);
     } else {
         message_answer(request);
     }
