@@ -25,8 +25,8 @@ void decode_message_ids(struct arena *arena, const char *raw, size_t length,
                         struct string_list *out);
 /* RFC 5322 date with its obsolete and broken forms; false when it is none. */
 bool decode_date(const char *raw, size_t length, int64_t *unix_s);
-/* An address header. Groups keep their name; more than BACKEND_ADDRESSES_MAX or suspicious nesting: cut,
- * and *limited gets LIMITED_ADDRESSES. */
+/* An address header. Groups keep their name; more than BACKEND_ADDRESSES_MAX or suspicious nesting:
+ * cut, and *limited gets LIMITED_ADDRESSES. */
 void decode_addresses(struct arena *arena, const char *raw, size_t length, struct address_list *out,
                       uint32_t *limited);
 
@@ -62,8 +62,9 @@ struct sink *decode_charset(struct decode_chain *chain, const char *charset, str
  * comments vanish, entities become characters. Bounded state whatever the input. */
 struct sink *decode_html(struct decode_chain *chain, struct sink *next);
 
-/* A preview of text content: quoted lines, signatures and white space runs dropped; at most BACKEND_PREVIEW_CHARS_MAX
- * characters. `raw` are the first encoded bytes of the part, cut anywhere. */
+/* A preview of text content: quoted lines, signatures and white space runs dropped; at most
+ * BACKEND_PREVIEW_CHARS_MAX characters. `raw` are the first encoded bytes of the part, cut
+ * anywhere. */
 char *decode_preview(struct arena *arena, const char *type, const char *charset,
                      const char *encoding, const char *raw, size_t length);
 
