@@ -2,6 +2,7 @@
 #include "peer.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 
 #define DRIP_MS     20
 #define FLOOD_BYTES (64 * 1024)
@@ -500,6 +501,35 @@ static void the_descriptor_is_nobody_elses_business(void **state)
     peer_stop(&peer);
 }
 
+/* select() would write behind its fd_set here, and glibc would abort. */
+static void a_descriptor_above_1024_is_like_any_other(void **state)
+{
+    (void)state;
+    static int filler[1100];
+    struct peer peer = {.script = peer_keep_silent};
+    struct rlimit before, higher;
+    char byte;
+    getrlimit(RLIMIT_NOFILE, &before);
+    higher = before;
+    higher.rlim_cur = 1500;
+    if (before.rlim_cur < 1500 && setrlimit(RLIMIT_NOFILE, &higher) != 0)
+        skip();
+    peer_start(&peer);
+    for (size_t i = 0; i < sizeof filler / sizeof filler[0]; i++)
+        assert_true((filler[i] = dup(peer.listen_fd)) >= 0);
+    struct stream *stream = open_plain(&peer);
+    assert_true(stream_fd(stream) > 1024);
+    assert_int_equal(stream_write(stream, "x", 1), 1);
+    stream_set_deadline(stream, clock_now_ms() + 50);
+    assert_int_equal(stream_read(stream, &byte, 1), -1);
+    assert_failed(stream, ERR_TIMEOUT, "in time");
+    stream_close(&stream);
+    for (size_t i = 0; i < sizeof filler / sizeof filler[0]; i++)
+        close(filler[i]);
+    peer_stop(&peer);
+    setrlimit(RLIMIT_NOFILE, &before);
+}
+
 int main(void)
 {
     dns = rows;
@@ -524,6 +554,7 @@ int main(void)
         cmocka_unit_test(a_forbidden_address_sees_no_connection),
         cmocka_unit_test(of_several_addresses_only_the_permitted_are_tried),
         cmocka_unit_test(the_descriptor_is_nobody_elses_business),
+        cmocka_unit_test(a_descriptor_above_1024_is_like_any_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
