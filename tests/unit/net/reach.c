@@ -1,4 +1,5 @@
-/* Which hosts may be connected to: the special addresses, the tricks around them, the allow list. */
+/* Which hosts may be connected to: the special addresses, the tricks around them, the allow list.
+ */
 #include "peer.h"
 
 static bool permits(const char *allowed, const char *host, const char *address, uint16_t port)
@@ -10,8 +11,8 @@ static bool permits(const char *allowed, const char *host, const char *address, 
     int parsed = is_v6 ? inet_pton(AF_INET6, address, &v6.sin6_addr)
                        : inet_pton(AF_INET, address, &v4.sin_addr);
     assert_int_equal(parsed, 1);
-    bool yes = reach_permits(reach, host, is_v6 ? (struct sockaddr *)&v6 : (struct sockaddr *)&v4,
-                             port);
+    bool yes =
+        reach_permits(reach, host, is_v6 ? (struct sockaddr *)&v6 : (struct sockaddr *)&v4, port);
     reach_free(&reach);
     return yes;
 }
@@ -27,29 +28,95 @@ static enum err check(const char *allowed, const char *host, uint16_t port)
 }
 
 static const char *const special_addresses[] = {
-    "0.0.0.0", "0.1.2.3", "10.0.0.1", "10.255.255.255", "100.64.0.1", "100.127.255.255",
-    "127.0.0.1", "127.255.255.254", "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.9",
-    "192.0.0.170", "192.0.2.1", "192.31.196.1", "192.52.193.1", "192.88.99.1", "192.168.0.1",
-    "192.175.48.1", "198.18.0.1", "198.19.255.255", "198.51.100.7", "203.0.113.7", "224.0.0.1",
-    "239.255.255.255", "240.0.0.1", "255.255.255.255",
-    "::", "::1", "::8.8.8.8", "::127.0.0.1", "::ffff:127.0.0.1", "::ffff:10.1.2.3",
-    "::ffff:169.254.169.254", "::ffff:0:127.0.0.1", "64:ff9b::127.0.0.1", "64:ff9b::10.0.0.1",
-    "64:ff9b::169.254.169.254", "64:ff9b:1::1", "64:ff9b:1:ffff::8.8.8.8", "64:ff9b::1:0:0:1",
-    "100::1", "100:0:0:1::1", "2001::1", "2001:0:7f00:1::f7f7:f7f7", "2001:0:808:808::80ff:fffe",
-    "2001:0:808:808::f5ff:fffe", "2001:1::1", "2001:1::2", "2001:1::3", "2001:2::1", "2001:3::1",
-    "2001:4:112::1", "2001:10::1", "2001:20::1", "2001:30::1", "2001:1ff::1", "2001:db8::1",
-    "2002:7f00:1::1", "2002:a00:1::1", "2002:c0a8:101::1", "2002:a9fe:a9fe::1", "2620:4f:8000::1",
-    "3fff::1", "3fff:fff:ffff::1", "5f00::1", "4000::1", "8000::1", "fc00::1", "fdff::1", "fe80::1",
-    "febf::1", "fec0::1", "ff02::1", "fe00::1", "1::1",
+    "0.0.0.0",
+    "0.1.2.3",
+    "10.0.0.1",
+    "10.255.255.255",
+    "100.64.0.1",
+    "100.127.255.255",
+    "127.0.0.1",
+    "127.255.255.254",
+    "169.254.169.254",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.0.0.9",
+    "192.0.0.170",
+    "192.0.2.1",
+    "192.31.196.1",
+    "192.52.193.1",
+    "192.88.99.1",
+    "192.168.0.1",
+    "192.175.48.1",
+    "198.18.0.1",
+    "198.19.255.255",
+    "198.51.100.7",
+    "203.0.113.7",
+    "224.0.0.1",
+    "239.255.255.255",
+    "240.0.0.1",
+    "255.255.255.255",
+    "::",
+    "::1",
+    "::8.8.8.8",
+    "::127.0.0.1",
+    "::ffff:127.0.0.1",
+    "::ffff:10.1.2.3",
+    "::ffff:169.254.169.254",
+    "::ffff:0:127.0.0.1",
+    "64:ff9b::127.0.0.1",
+    "64:ff9b::10.0.0.1",
+    "64:ff9b::169.254.169.254",
+    "64:ff9b:1::1",
+    "64:ff9b:1:ffff::8.8.8.8",
+    "64:ff9b::1:0:0:1",
+    "100::1",
+    "100:0:0:1::1",
+    "2001::1",
+    "2001:0:7f00:1::f7f7:f7f7",
+    "2001:0:808:808::80ff:fffe",
+    "2001:0:808:808::f5ff:fffe",
+    "2001:1::1",
+    "2001:1::2",
+    "2001:1::3",
+    "2001:2::1",
+    "2001:3::1",
+    "2001:4:112::1",
+    "2001:10::1",
+    "2001:20::1",
+    "2001:30::1",
+    "2001:1ff::1",
+    "2001:db8::1",
+    "2002:7f00:1::1",
+    "2002:a00:1::1",
+    "2002:c0a8:101::1",
+    "2002:a9fe:a9fe::1",
+    "2620:4f:8000::1",
+    "3fff::1",
+    "3fff:fff:ffff::1",
+    "5f00::1",
+    "4000::1",
+    "8000::1",
+    "fc00::1",
+    "fdff::1",
+    "fe80::1",
+    "febf::1",
+    "fec0::1",
+    "ff02::1",
+    "fe00::1",
+    "1::1",
 };
 
 static const char *const public_addresses[] = {
-    "1.1.1.1", "8.8.8.8", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0",
-    "126.255.255.255", "128.0.0.0", "169.253.255.255", "169.255.0.0", "172.15.255.255", "172.32.0.0",
-    "192.0.1.1", "192.0.3.1", "192.167.255.255", "192.169.0.0", "198.17.255.255", "198.20.0.0",
-    "223.255.255.255", "2606:4700::1111", "2a00:1450:4001::1", "2001:200::1", "2001:db7::1",
-    "2001:db9::1", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "2002:808:808::1", "2620:4f:8001::1",
-    "3ffe::1", "2001:0:808:808::f7f7:f7f7",
+    "1.1.1.1",         "8.8.8.8",          "9.255.255.255",
+    "11.0.0.0",        "100.63.255.255",   "100.128.0.0",
+    "126.255.255.255", "128.0.0.0",        "169.253.255.255",
+    "169.255.0.0",     "172.15.255.255",   "172.32.0.0",
+    "192.0.1.1",       "192.0.3.1",        "192.167.255.255",
+    "192.169.0.0",     "198.17.255.255",   "198.20.0.0",
+    "223.255.255.255", "2606:4700::1111",  "2a00:1450:4001::1",
+    "2001:200::1",     "2001:db7::1",      "2001:db9::1",
+    "::ffff:8.8.8.8",  "64:ff9b::8.8.8.8", "2002:808:808::1",
+    "2620:4f:8001::1", "3ffe::1",          "2001:0:808:808::f7f7:f7f7",
 };
 
 static void special_addresses_are_refused_on_every_mail_port(void **state)
@@ -60,7 +127,8 @@ static void special_addresses_are_refused_on_every_mail_port(void **state)
         for (size_t p = 0; p < 4; p++) {
             if (permits(NULL, "mail.example.com", special_addresses[i], ports[p]))
                 fail_msg("%s is permitted", special_addresses[i]);
-            if (!strstr(special_addresses[i], "%") && check(NULL, special_addresses[i], ports[p]) == OK)
+            if (!strstr(special_addresses[i], "%") &&
+                check(NULL, special_addresses[i], ports[p]) == OK)
                 fail_msg("%s may be tried", special_addresses[i]);
         }
 }
@@ -79,7 +147,8 @@ static void public_addresses_are_permitted(void **state)
 static void only_mail_ports_are_open_by_default(void **state)
 {
     (void)state;
-    static const uint16_t closed[] = {0, 1, 22, 25, 80, 109, 111, 144, 443, 465, 587, 992, 994, 65535};
+    static const uint16_t closed[] = {0,   1,   22,  25,  80,  109, 111,
+                                      144, 443, 465, 587, 992, 994, 65535};
     for (size_t i = 0; i < sizeof closed / sizeof closed[0]; i++) {
         assert_false(permits(NULL, "mail.example.com", "8.8.8.8", closed[i]));
         assert_int_equal(check(NULL, "mail.example.com", closed[i]), ERR_HOST_NOT_ALLOWED);
@@ -101,15 +170,53 @@ static void host_names_have_the_syntax_of_dns(void **state)
 {
     (void)state;
     static const char *const good[] = {
-        "mail.example.com", "MAIL.Example.COM", "mail.example.com.", "localhost", "xn--bcher-kva.example",
-        "1and1.example.com", "a", "127.0.0.1", "::1", "2001:db8::1", "::ffff:127.0.0.1",
-        "imap_1.example.com", "0xmail.example", "1.2.3.com",
+        "mail.example.com",
+        "MAIL.Example.COM",
+        "mail.example.com.",
+        "localhost",
+        "xn--bcher-kva.example",
+        "1and1.example.com",
+        "a",
+        "127.0.0.1",
+        "::1",
+        "2001:db8::1",
+        "::ffff:127.0.0.1",
+        "imap_1.example.com",
+        "0xmail.example",
+        "1.2.3.com",
     };
     static const char *const bad[] = {
-        "", ".", "..", "a..b", ".a", "-a.example", "a-.example", "a b", "a\r\nb", "a/b", "a@b", "[::1]",
-        "fe80::1%lo", "127.1", "127.0.0.1.", "0177.0.0.1", "0x7f.0.0.1", "0x7f000001", "2130706433", "1.2.3.4.5",
-        "mail.example.1", "mail.0x", "256.1.1.1", "b\xc3\xbc" "cher.example", "mail.example.com:143", "*", "*.a",
-        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.example", "1:2", ":::1",
+        "",
+        ".",
+        "..",
+        "a..b",
+        ".a",
+        "-a.example",
+        "a-.example",
+        "a b",
+        "a\r\nb",
+        "a/b",
+        "a@b",
+        "[::1]",
+        "fe80::1%lo",
+        "127.1",
+        "127.0.0.1.",
+        "0177.0.0.1",
+        "0x7f.0.0.1",
+        "0x7f000001",
+        "2130706433",
+        "1.2.3.4.5",
+        "mail.example.1",
+        "mail.0x",
+        "256.1.1.1",
+        "b\xc3\xbc"
+        "cher.example",
+        "mail.example.com:143",
+        "*",
+        "*.a",
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.example",
+        "1:2",
+        ":::1",
     };
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
         if (!reach_host_is_valid(good[i]))
@@ -272,7 +379,9 @@ static void a_bad_entry_is_named(void **state)
         {"*.*.com", "\"*.*.com\"", "not a host name"},
         {"127.1", "\"127.1\"", "not a host name"},
         {"https://mail.example.com", "\"https://mail.example.com\"", ""},
-        {"b\xc3\xbc" "cher.example", "\"b??cher.example\"", "not a host name"},
+        {"b\xc3\xbc"
+         "cher.example",
+         "\"b??cher.example\"", "not a host name"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct fault fault = {0};
