@@ -33,5 +33,6 @@ const struct api_limit fixed_limits[] = {
     {"mailHeaderNameBytes", BACKEND_HEADER_NAME_BYTES_MAX},
     {"mailHeaderValueBytes", BACKEND_HEADER_VALUE_BYTES_MAX},
     {"previewCharacters", BACKEND_PREVIEW_CHARS_MAX},
+    {"mirrorBytes", MIRROR_MOST_BYTES},
     {NULL, 0},
 };

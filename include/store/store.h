@@ -17,6 +17,9 @@
 struct store;
 struct mirror;
 
+/* A mirror that would grow beyond this is ERR_OVER_QUOTA: some four million messages. */
+#define MIRROR_MOST_BYTES (4ll << 30)
+
 #define ACCOUNT_ID_BYTES 32 /* "a_..." and NUL */
 #define FOLDER_ID_BYTES  28 /* "f_..." and NUL: at most 26 characters */
 #define MESSAGE_ID_BYTES 28 /* "m_..." and NUL: at most 26 characters */

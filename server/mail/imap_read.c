@@ -52,8 +52,11 @@ static enum err take_answer(struct imapc_handler *handler, const struct imapc_re
     *mine = true;
     if (fetch.has_flags) /* it changed, and this is how we hear of it */
         imapc_touch(answer->imap, fetch.sequence);
-    if (fetch.uid != answer->uid)
-        return OK;
+    if (fetch.uid !=
+        answer->uid) /* what it streamed is another message's: nothing can be believed */
+        return response->streamed ? imapc_die(answer->imap, ERR_PROTOCOL,
+                                              "the mail server sent another message's bytes")
+                                  : OK;
     if (fetch.has_binary_size) {
         answer->has_size = true;
         answer->size = fetch.binary_size;

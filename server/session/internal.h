@@ -28,6 +28,7 @@ struct host {
     char *key;            /* owned: "name:port", lower case */
     uint32_t accounts;    /* that point here */
     uint32_t connections; /* open or being opened */
+    uint32_t leased;      /* of these, serving a task */
     uint32_t limit;       /* lowered when the host says "too many", recovers by one a minute */
     int64_t limit_raised_ms;
     int64_t down_until_ms; /* fail fast until then */
@@ -70,13 +71,15 @@ struct connection {
     struct task *task;       /* whose lease it is; NULL: idle */
     int64_t folder;          /* the folder it last worked on: affinity */
     int64_t idle_since_ms;
+    bool unproven;           /* leased before its seat was verified */
     bool used;               /* has served a task before this one: it may have died meanwhile */
     volatile bool cancelled; /* stops an open that is under way */
 };
 
 /* ---- one account as one caller sees it ---- */
 struct seat {
-    struct seat *prev, *next; /* in its session */
+    struct seat *prev, *next;             /* in its session */
+    struct seat *waits_prev, *waits_next; /* in sessions->waiting, while queued > 0 */
     struct session *session;
     struct account *account;
     enum backend_protocol protocol;
@@ -134,8 +137,10 @@ struct sessions {
     pthread_cond_t quiet; /* a worker ended, or nothing runs any more */
     struct task *ready;
     uint32_t ready_count, workers, workers_idle, workers_busy;
-    uint32_t queued; /* tasks that wait for a connection */
-    uint32_t leased; /* connections that serve a task */
+    uint32_t queued;      /* tasks that wait for a connection */
+    uint32_t leased;      /* connections that serve a task */
+    uint32_t unproven;    /* of these, for seats that are not verified yet */
+    struct seat *waiting; /* seats with queued tasks, longest waiting first */
     bool quiesced, stopping;
     /* keeper */
     pthread_t keeper;
@@ -215,7 +220,8 @@ void throttle_sweep_locked(struct sessions *sessions, int64_t now_ms, bool all);
 /* ---- pool.c ---- */
 void pool_queue_locked(struct task *task); /* into its seat's queue, then pool_schedule_locked */
 void pool_schedule_locked(struct seat *seat);
-void pool_schedule_host_locked(struct sessions *sessions, struct host *host);
+void pool_schedule_waiting_locked(struct sessions *sessions);
+void pool_unlease_locked(struct connection *connection); /* its task has ended, or goes back */
 void pool_fail_locked(struct task *task, enum err code, const char *detail);
 void pool_bury_locked(struct connection *connection); /* detaches; closed later, outside the lock */
 void pool_expire_locked(struct sessions *sessions, int64_t now_ms);

@@ -171,8 +171,7 @@ bool lease_retreat(struct task *task)
         task->retreats++;
         fault_clear(&task->call.fault);
         worker_take_held();
-        sessions->leased--;
-        connection->task = NULL;
+        pool_unlease_locked(connection);
         task->connection = NULL;
         if (seat->counts[pool_class] > 1) {
             seat->limits[pool_class] = seat->counts[pool_class] - 1;
@@ -195,10 +194,8 @@ void lease_release(void)
         return;
     struct seat *seat = connection->seat;
     struct sessions *sessions = seat_sessions(seat);
-    struct host *host = seat->account->host;
     sessions_lock(sessions);
-    sessions->leased--;
-    connection->task = NULL;
+    pool_unlease_locked(connection);
     connection->used = true;
     connection->idle_since_ms = clock_now_ms();
     bool useless = !connection->backend || connection->backend->dead || connection->cancelled ||
@@ -209,7 +206,7 @@ void lease_release(void)
     else
         keeper_watch_locked(sessions, connection);
     pool_schedule_locked(seat);
-    pool_schedule_host_locked(sessions, host);
+    pool_schedule_waiting_locked(sessions);
     session_drop_locked(seat->session);
     sessions_unlock(sessions);
 }

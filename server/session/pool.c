@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LIMITED_MS 60000 /* then a seat may try again to open as many as it may */
+#define WORKERS_SHARE 4     /* a quarter of the workers signs people in; half may serve one host */
+#define LIMITED_MS    60000 /* then a seat may try again to open as many as it may */
 
 static const enum pool_class class_of_lane[LANE_COUNT] = {
     [LANE_INTERACTIVE] = POOL_INTERACTIVE,
@@ -25,9 +26,11 @@ static const enum pool_class class_of_lane[LANE_COUNT] = {
 static void queue_remove_locked(struct task *task)
 {
     struct seat *seat = task->seat;
+    struct sessions *sessions = seat_sessions(seat);
     DL_DELETE2(seat->queues[task->lane], task, previous, next);
-    seat->queued--;
-    seat_sessions(seat)->queued--;
+    sessions->queued--;
+    if (--seat->queued == 0)
+        DL_DELETE2(sessions->waiting, seat, waits_prev, waits_next);
 }
 
 void pool_fail_locked(struct task *task, enum err code, const char *detail)
@@ -51,8 +54,9 @@ void pool_queue_locked(struct task *task)
     }
     DL_APPEND2(seat->queues[task->lane], task, previous, next);
     task->state = TASK_QUEUED;
-    seat->queued++;
     sessions->queued++;
+    if (seat->queued++ == 0)
+        DL_APPEND2(sessions->waiting, seat, waits_prev, waits_next);
     pool_schedule_locked(seat);
 }
 
@@ -183,10 +187,24 @@ static bool may_start(const struct seat *seat, enum task_lane lane)
     return !seat->queues[LANE_BULK] && (busy == 0 || busy + 1 < seat->limits[POOL_BULK]);
 }
 
+/* Workers are for all: neither one host nor those who have yet to prove who they are can hold more
+ * than a share of them, however slowly they are answered. */
+static bool has_worker_to_spare(const struct seat *seat)
+{
+    const struct sessions *sessions = seat_sessions(seat);
+    uint32_t share = sessions->config.threads_max / WORKERS_SHARE;
+    if (share == 0)
+        share = 1;
+    return seat->account->host->leased < share * 2 &&
+           (seat->verified || sessions->unproven < share);
+}
+
 static bool lease_locked(struct seat *seat, struct task *task)
 {
     struct sessions *sessions = seat_sessions(seat);
     enum pool_class pool_class = class_of_lane[task->lane];
+    if (!has_worker_to_spare(seat))
+        return false;
     struct connection *connection = idle_connection(seat, pool_class, task->folder);
     /* A second connection is worth opening only when the first is busy. */
     if (!connection)
@@ -196,11 +214,24 @@ static bool lease_locked(struct seat *seat, struct task *task)
     queue_remove_locked(task);
     keeper_unwatch_locked(sessions, connection);
     connection->task = task;
+    connection->unproven = !seat->verified;
     task->connection = connection;
     seat->session->references++; /* until lease_release */
+    seat->account->host->leased++;
     sessions->leased++;
+    sessions->unproven += connection->unproven;
     worker_push_locked(sessions, task);
     return true;
+}
+
+void pool_unlease_locked(struct connection *connection)
+{
+    struct sessions *sessions = seat_sessions(connection->seat);
+    connection->task = NULL;
+    connection->seat->account->host->leased--;
+    sessions->leased--;
+    sessions->unproven -= connection->unproven;
+    connection->unproven = false;
 }
 
 void pool_schedule_locked(struct seat *seat)
@@ -213,20 +244,14 @@ void pool_schedule_locked(struct seat *seat)
     }
 }
 
-/* Somebody gave a connection back, so another seat of that host may open one. */
-void pool_schedule_host_locked(struct sessions *sessions, struct host *host)
+/* Somebody gave a connection or a worker back: those who wait may go on, the longest waiting first.
+ */
+void pool_schedule_waiting_locked(struct sessions *sessions)
 {
-    struct session *tables[] = {sessions->by_token, sessions->by_basic};
-    if (sessions->queued == 0)
-        return;
-    for (size_t i = 0; i < 2; i++) {
-        for (struct session *session = tables[i]; session; session = session->hh.next) {
-            struct seat *seat;
-            DL_FOREACH (session->seats, seat) {
-                if (seat->queued && seat->account->host == host)
-                    pool_schedule_locked(seat);
-            }
-        }
+    struct seat *seat, *next;
+    DL_FOREACH_SAFE2(sessions->waiting, seat, next, waits_next)
+    {
+        pool_schedule_locked(seat);
     }
 }
 

@@ -30,6 +30,7 @@ enum err handle_script(struct handle *handle, struct fault *fault, const char *t
  * is mapped would end the process. */
 static const char *const settings[] = {
     [HANDLE_WRITES] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+                      "PRAGMA max_page_count=1048576;" /* of 4 KiB: MIRROR_MOST_BYTES */
                       "PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY;"
                       "PRAGMA journal_size_limit=4194304; PRAGMA cell_size_check=ON;",
     [HANDLE_READS] = "PRAGMA query_only=ON; PRAGMA cache_size=-512; PRAGMA temp_store=MEMORY;"

@@ -328,6 +328,22 @@ static void backfill_goes_down_to_the_last(void **state)
     end();
 }
 
+static void bytes_of_another_message_are_no_answer(void **state)
+{
+    (void)state;
+    struct part_wish wish = {.remote = "INBOX",
+                             .validity = 77,
+                             .uid = 4,
+                             .part = "1",
+                             .encoding = "7bit",
+                             .mode = READ_DECODED,
+                             .last = UINT64_MAX};
+    begin(SCRIPT_SIGNED_IN("") SELECTED("1") "C: UID FETCH 4 *\n"
+                                             "S: * 1 FETCH (UID 5 BODY[1] {5}|hello)\n");
+    assert_int_equal(backend_read_part(desk.backend, &desk.call, &wish, &told.bytes), ERR_PROTOCOL);
+    end();
+}
+
 static void a_message_made_anew_elsewhere_is_gone(void **state)
 {
     (void)state;
@@ -536,6 +552,7 @@ int main(void)
         cmocka_unit_test(answers_end_a_session_as_they_should),
         cmocka_unit_test(a_refused_folder_leaves_the_connection),
         cmocka_unit_test(backfill_goes_down_to_the_last),
+        cmocka_unit_test(bytes_of_another_message_are_no_answer),
         cmocka_unit_test(a_message_made_anew_elsewhere_is_gone),
         cmocka_unit_test(content_comes_in_every_shape),
         cmocka_unit_test(ranges_of_decoded_content_are_exact),

@@ -1,4 +1,5 @@
-/* peer.h - the other side of a test: a scripted server on loopback, in a thread, and a DNS of our own.
+/* peer.h - the other side of a test: a scripted server on loopback, in a thread, and a DNS of our
+ * own.
  *
  * The program's getaddrinfo() takes the place of the C library's: names are answered from `dns`, so
  * tests need no network and decide themselves how slow and how strange it is.

@@ -328,6 +328,36 @@ static void an_idle_connection_gives_way_when_the_host_is_full(void **state)
     assert_true(memory_server_stats(fixture.server).opened >= 6);
 }
 
+static void those_who_sign_in_hold_a_share_of_the_workers_only(void **state)
+{
+    (void)state;
+    struct session *sessions[5];
+    struct seat *seat;
+    struct job hanging[5], list;
+    struct sessions_config config = fixture_config(&fixture);
+    config.threads_max = 8;
+    config.signin_failures_max = 100;
+    fixture_start(&fixture, &config);
+    assert_int_equal(job_run(&list, fixture.seat, NEED_CONNECTION, LANE_INTERACTIVE, 0, work_noop),
+                     OK);
+    memory_server_script(fixture.server,
+                         &(struct memory_fault){.op = MEMORY_OPEN, .times = 5, .block = true});
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(fixture_sign_in(&fixture, "secret", &sessions[i], &seat), OK);
+        job_submit(&hanging[i], seat, NEED_CONNECTION, LANE_INTERACTIVE, 0, work_noop);
+    }
+    wait_blocked(2);
+    sleep_ms(50);
+    assert_int_equal(memory_server_stats(fixture.server).blocked, 2);
+    assert_int_equal(job_run(&list, fixture.seat, NEED_CONNECTION, LANE_INTERACTIVE, 0, work_noop),
+                     OK);
+    memory_server_release(fixture.server);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(job_wait(&hanging[i]), OK);
+        session_give(&sessions[i]);
+    }
+}
+
 static void an_ended_session_refuses_and_closes(void **state)
 {
     (void)state;
@@ -455,6 +485,7 @@ int main(void)
         TEST(a_server_that_bears_fewer_connections_is_not_an_error),
         TEST(an_idle_connection_gives_way_when_the_server_hangs_up_on_new_ones),
         TEST(an_idle_connection_gives_way_when_the_host_is_full),
+        TEST(those_who_sign_in_hold_a_share_of_the_workers_only),
         TEST(an_ended_session_refuses_and_closes),
         TEST(a_session_nobody_uses_ends),
         TEST(workers_without_work_use_no_processor),
