@@ -112,6 +112,13 @@ struct folder_known {
     uint32_t uid_next;
     uint32_t floor; /* every message with uid >= floor is mirrored, none below; 1: all */
     uint32_t count; /* mirrored messages */
+    /* For sync. What the server tells this connection is what changed since it last told this
+     * connection; the mirror may have heard of other states meanwhile, through others, that this
+     * one never saw come and go. So these uids (ascending) are asked for whatever the server tells;
+     * with `compare` there are too many, or it is not known which. */
+    const uint32_t *doubtful;
+    uint32_t doubtful_count;
+    bool compare;
     uint64_t modseq;
 };
 

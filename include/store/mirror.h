@@ -76,6 +76,12 @@ enum err mirror_sync_commit(struct mirror_sync **sync, const struct mirror_sync_
                             bool *changed);
 void mirror_sync_abort(struct mirror_sync **sync);
 
+/* Messages of the folder from uid `from` up that became known, or were told other flags, after the
+ * journal's `since`: ascending, at most `most`; *all is false when there are more, or the journal
+ * does not reach back so far. */
+enum err mirror_touched(struct mirror *mirror, struct call *call, int64_t folder, uint64_t since,
+                        uint32_t from, uint32_t most, uint32_t **uids, uint32_t *count, bool *all);
+
 /* ---- reading messages ---- */
 struct message_row {
     char id[MESSAGE_ID_BYTES];

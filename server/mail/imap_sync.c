@@ -121,13 +121,44 @@ static void ask_present(struct imapc *imap, const struct folder_known *known)
     imapc_command_end(imap);
 }
 
-/* Only what the server told of since the last sync. */
+/* What others reported since: whether it still exists, and its flags. */
+static void ask_doubtful(struct imapc *imap, const struct folder_known *known)
+{
+    struct imapc_set set = {0};
+    struct buf text;
+    for (uint32_t i = 0; i < known->doubtful_count; i++)
+        imapc_set_add(&set, known->doubtful[i], known->doubtful[i]);
+    imapc_set_sort(&set);
+    buf_init(&text, 64 * 1024);
+    imapc_set_print(&text, set.ranges, set.count);
+    imapc_command_tolerant(imap, "UID FETCH"); /* a NO: some are gone */
+    imapc_word(imap, text.data);
+    imapc_word(imap, "(UID FLAGS)");
+    imapc_command_end(imap);
+    buf_clear(&text);
+    imapc_set_clear(&set);
+}
+
+static enum err tell_doubtful(struct imapc_records *records, const struct folder_known *known)
+{
+    struct change_sink *sink = records->sink;
+    enum err err = OK;
+    imapc_set_sort(&records->exist);
+    for (uint32_t i = 0; i < known->doubtful_count && !err; i++) {
+        struct uid_range one = {known->doubtful[i], known->doubtful[i]};
+        if (!imapc_set_has(&records->exist, one.first))
+            err = sink->removed(sink, &one, 1);
+    }
+    return err;
+}
+
+/* Only what the server told of since the last sync, and what is in doubt. */
 static enum err sync_news(struct imapc *imap, struct call *call, const struct folder_known *known,
                           struct imapc_records *records)
 {
     struct imapc_pending news = imap->pending;
     bool touched = news.flags_all || news.touched_count > 0;
-    if (!news.grown && !news.expunged && !touched)
+    if (!news.grown && !news.expunged && !touched && known->doubtful_count == 0)
         return OK;
     enum err err = imapc_begin(imap, call, &records->handler);
     if (err)
@@ -137,6 +168,8 @@ static enum err sync_news(struct imapc *imap, struct call *call, const struct fo
     records->flags_wanted = true;
     if (touched)
         ask_touched(imap, &news, known);
+    if (known->doubtful_count > 0)
+        ask_doubtful(imap, known);
     if (news.grown)
         ask_new(imap, known, records);
     if (news.expunged)
@@ -144,6 +177,8 @@ static enum err sync_news(struct imapc *imap, struct call *call, const struct fo
     if (imap->sent_count == 0)
         return OK;
     err = imapc_records_run(records, call);
+    if (!err)
+        err = tell_doubtful(records, known);
     if (err || !news.expunged)
         return err;
     return tell_present(records, &records->found, known->floor);
@@ -184,7 +219,7 @@ enum err imapc_sync(struct backend *backend, struct call *call, const struct fol
         err = imapc_simple(imap, call, NULL, "NOOP", NULL);
     if (err)
         return err;
-    bool watched = imap->reported == known->generation && known->generation != 0;
+    bool watched = imap->reported == known->generation && known->generation != 0 && !known->compare;
     imap->reported = 0; /* until this one has gone through */
     err = sync_view(imap, call, known, first_page, sink, watched);
     if (!err && known->generation)

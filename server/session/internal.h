@@ -69,7 +69,11 @@ struct connection {
     enum pool_class pool_class;
     struct backend *backend; /* NULL until opened; changed only by its worker, under the lock */
     struct task *task;       /* whose lease it is; NULL: idle */
-    int64_t folder;          /* the folder it last worked on: affinity */
+    /* the sync it made last: of which folder, and where the mirror's journal stood then */
+    int64_t synced_folder;
+    uint64_t synced_change;
+    uint32_t synced_floor;
+    int64_t folder; /* the folder it last worked on: affinity */
     int64_t idle_since_ms;
     bool unproven;           /* leased before its seat was verified */
     bool used;               /* has served a task before this one: it may have died meanwhile */

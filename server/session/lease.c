@@ -108,6 +108,7 @@ enum err lease_open(struct task *task)
     connection->backend = backend;
     connection->used = false;
     connection->folder = 0;
+    connection->synced_folder = 0;
     host_answered_locked(seat->account->host);
     seat_accepted_locked(seat, backend);
     sessions_unlock(sessions);

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define DOUBTFUL_MOST 500 /* more: everything is compared */
+
 /* ---- one folder ---- */
 
 struct folder_sync {
@@ -104,13 +106,51 @@ static struct mirror_sync_state state_after(const struct folder_sync *self)
     };
 }
 
+/* What others told the mirror since this connection looked last must be asked for: it may have come
+ * and gone unseen by this connection, which then has no news of it. */
+static enum err find_doubtful(struct task *task, const struct folder_row *row,
+                              struct folder_known *known)
+{
+    const struct connection *connection = task->connection;
+    uint32_t *uids;
+    bool all;
+    known->compare = connection->synced_folder != row->number;
+    if (known->compare || connection->synced_change == row->change)
+        return OK;
+    enum err err = mirror_touched(seat_mirror(task->seat), &task->call, row->number,
+                                  connection->synced_change, connection->synced_floor,
+                                  DOUBTFUL_MOST, &uids, &known->doubtful_count, &all);
+    known->doubtful = uids;
+    known->compare = !all;
+    return err;
+}
+
+static enum err remember_sync(struct task *task, const struct folder_sync *self, bool changed)
+{
+    struct connection *connection = task->connection;
+    struct folder_row now = self->row;
+    enum err err = OK;
+    if (changed)
+        err = mirror_folder(seat_mirror(task->seat), &task->call, self->row.number, &now);
+    if (err)
+        return err;
+    connection->synced_folder = now.number;
+    connection->synced_change = now.change;
+    connection->synced_floor = now.floor;
+    return OK;
+}
+
 static enum err sync_into(struct task *task, struct folder_sync *self, uint32_t first_page)
 {
     struct call *call = &task->call;
     struct folder_known known;
     bool changed;
     folder_known_of(&self->row, &known);
-    enum err err = mirror_sync_begin(seat_mirror(task->seat), call, self->row.number, &self->into);
+    enum err err = find_doubtful(task, &self->row, &known);
+    task->connection->synced_folder = 0;
+    if (err)
+        return err;
+    err = mirror_sync_begin(seat_mirror(task->seat), call, self->row.number, &self->into);
     if (err)
         return err;
     err = backend_sync(task->backend, call, &known, first_page, &self->sink);
@@ -119,7 +159,8 @@ static enum err sync_into(struct task *task, struct folder_sync *self, uint32_t 
         return err;
     }
     struct mirror_sync_state state = state_after(self);
-    return mirror_sync_commit(&self->into, &state, &changed);
+    err = mirror_sync_commit(&self->into, &state, &changed);
+    return err ? err : remember_sync(task, self, changed);
 }
 
 static enum err row_of_messages(struct task *task, int64_t folder, struct folder_row *row)

@@ -26,3 +26,43 @@ enum err journal_prune(struct writing *writing, int64_t before_s, int64_t rows_m
         return err;
     return handle_do(writing->db, fault, SQL_JOURNAL_FLOOR, VALUES(V_INT(cut)));
 }
+
+static enum err touched_read(struct reading *reading, const struct value *values, uint32_t most,
+                             uint32_t *uids, uint32_t *count)
+{
+    struct fault *fault = &reading->call->fault;
+    bool found = true;
+    sqlite3_stmt *s = handle_query(reading->db, fault, SQL_JOURNAL_TOUCHED, values);
+    if (!s)
+        return fault->code;
+    enum err err = handle_step(reading->db, fault, s, &found);
+    while (!err && found && *count <= most) {
+        uids[(*count)++] = (uint32_t)sqlite3_column_int64(s, 0);
+        err = handle_step(reading->db, fault, s, &found);
+    }
+    handle_done(s);
+    return err;
+}
+
+enum err mirror_touched(struct mirror *mirror, struct call *call, int64_t folder, uint64_t since,
+                        uint32_t from, uint32_t most, uint32_t **uids, uint32_t *count, bool *all)
+{
+    struct reading reading;
+    int64_t reach = 0;
+    *count = 0;
+    *all = false;
+    *uids = arena_array(call->arena, uint32_t, (size_t)most + 1);
+    enum err err = reading_begin(mirror, call, &reading);
+    if (err)
+        return err;
+    err = handle_number(reading.db, &call->fault, SQL_JOURNAL_REACH, NULL, 0, &reach);
+    if (!err && since >= (uint64_t)reach) {
+        err = touched_read(&reading,
+                           VALUES(V_INT(since), V_INT(folder), V_INT(from), V_INT(JOURNAL_PREVIEW),
+                                  V_INT((int64_t)most + 1)),
+                           most, *uids, count);
+        *all = !err && *count <= most;
+    }
+    reading_end(&reading);
+    return err;
+}

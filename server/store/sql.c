@@ -106,6 +106,11 @@ const char *const sql_texts[SQL_COUNT] = {
     [SQL_STALE] = "SELECT key FROM body WHERE key > ?1 AND render <> ?2 ORDER BY key LIMIT ?3",
     [SQL_RENDER_SET] = "UPDATE body SET render = ?2, json = ?3 WHERE key = ?1",
 
+    [SQL_JOURNAL_REACH] = "SELECT journal_floor FROM account",
+    /* Created or updated, and not in its preview alone. */
+    [SQL_JOURNAL_TOUCHED] = "SELECT DISTINCT uid FROM journal WHERE seq > ?1 AND folder = ?2 "
+                            "AND uid >= ?3 AND (kind = 1 OR (kind = 2 AND fields & ~?4)) "
+                            "ORDER BY uid LIMIT ?5",
     [SQL_JOURNAL_ADD] = "INSERT INTO journal(seq, at_s, kind, folder, uid, id, fields) "
                         "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     /* The last row to go: too many rows lie above it, or it is among the oldest and too old. */

@@ -308,6 +308,8 @@ static enum err memory_sync(struct backend *backend, struct call *call,
         return leave_locked(backend, err);
     news_begin(call, self->server, folder, &news);
     uint64_t modseq = folder->modseq, since = told_since(self, known);
+    if (known->compare || known->doubtful_count)
+        since = 0;
     news.reset = known->validity != folder->validity;
     if (news.reset) {
         uint32_t skip = folder->count > first_page ? folder->count - first_page : 0;
