@@ -83,6 +83,7 @@ struct connection {
 /* ---- one account as one caller sees it ---- */
 struct seat {
     struct seat *prev, *next;             /* in its session */
+    struct seat *all_prev, *all_next;     /* in sessions->seats */
     struct seat *waits_prev, *waits_next; /* in sessions->waiting, while queued > 0 */
     struct session *session;
     struct account *account;
@@ -144,6 +145,7 @@ struct sessions {
     uint32_t queued;      /* tasks that wait for a connection */
     uint32_t leased;      /* connections that serve a task */
     uint32_t unproven;    /* of these, for seats that are not verified yet */
+    struct seat *seats;   /* all, those of ended sessions too while anybody uses them */
     struct seat *waiting; /* seats with queued tasks, longest waiting first */
     bool quiesced, stopping;
     /* keeper */

@@ -40,20 +40,16 @@ void keeper_wake(struct sessions *sessions)
  * stands in some seat's list, idle, is believed. */
 static void hung_up_locked(struct sessions *sessions, const struct connection *gone)
 {
-    struct session *tables[] = {sessions->by_token, sessions->by_basic};
-    for (size_t i = 0; i < 2; i++) {
-        for (struct session *session = tables[i]; session; session = session->hh.next) {
-            struct seat *seat;
-            DL_FOREACH (session->seats, seat) {
-                struct connection *connection;
-                DL_FOREACH (seat->connections, connection) {
-                    if (connection != gone)
-                        continue;
-                    if (!connection->task)
-                        pool_bury_locked(connection);
-                    return;
-                }
-            }
+    struct seat *seat;
+    DL_FOREACH2(sessions->seats, seat, all_next)
+    {
+        struct connection *connection;
+        DL_FOREACH (seat->connections, connection) {
+            if (connection != gone)
+                continue;
+            if (!connection->task)
+                pool_bury_locked(connection);
+            return;
         }
     }
 }

@@ -120,34 +120,24 @@ void pool_close_buried(struct sessions *sessions)
     }
 }
 
-static struct connection *longer_idle(struct session *session, const struct account *account,
-                                      const struct host *host, struct connection *oldest)
-{
-    struct seat *seat;
-    DL_FOREACH (session->seats, seat) {
-        struct connection *connection;
-        if (seat->account->host != host || (account && seat->account != account))
-            continue;
-        DL_FOREACH (seat->connections, connection) {
-            if (!connection->task && (!oldest || connection->idle_since_ms < oldest->idle_since_ms))
-                oldest = connection;
-        }
-    }
-    return oldest;
-}
-
 /* Closes the longest idle connection to that host (of that account, when it is the account that is
  * full), so that another can be opened. */
 static bool make_room_locked(struct seat *seat)
 {
     struct sessions *sessions = seat_sessions(seat);
     bool account_full = seat->account->connections >= sessions->config.account_connections_max;
-    struct connection *oldest = NULL;
-    struct session *tables[] = {sessions->by_token, sessions->by_basic};
-    for (size_t i = 0; i < 2; i++)
-        for (struct session *session = tables[i]; session; session = session->hh.next)
-            oldest = longer_idle(session, account_full ? seat->account : NULL, seat->account->host,
-                                 oldest);
+    struct connection *connection, *oldest = NULL;
+    struct seat *other;
+    DL_FOREACH2(sessions->seats, other, all_next)
+    {
+        if (account_full ? other->account != seat->account
+                         : other->account->host != seat->account->host)
+            continue;
+        DL_FOREACH (other->connections, connection) {
+            if (!connection->task && (!oldest || connection->idle_since_ms < oldest->idle_since_ms))
+                oldest = connection;
+        }
+    }
     if (!oldest)
         return false;
     pool_bury_locked(oldest);
@@ -255,26 +245,18 @@ void pool_schedule_waiting_locked(struct sessions *sessions)
     }
 }
 
-static void forget_folder_locked(struct seat *seat, int64_t folder)
-{
-    struct connection *connection, *next;
-    DL_FOREACH_SAFE (seat->connections, connection, next) {
-        if (!connection->task && connection->folder == folder)
-            pool_bury_locked(connection);
-    }
-}
-
 void pool_forget_folder(struct account *account, struct sessions *sessions, int64_t folder)
 {
-    struct session *tables[] = {sessions->by_token, sessions->by_basic};
+    struct seat *seat;
     sessions_lock(sessions);
-    for (size_t i = 0; i < 2; i++) {
-        for (struct session *session = tables[i]; session; session = session->hh.next) {
-            struct seat *seat;
-            DL_FOREACH (session->seats, seat) {
-                if (seat->account == account)
-                    forget_folder_locked(seat, folder);
-            }
+    DL_FOREACH2(sessions->seats, seat, all_next)
+    {
+        struct connection *connection, *next;
+        if (seat->account != account)
+            continue;
+        DL_FOREACH_SAFE (seat->connections, connection, next) {
+            if (!connection->task && connection->folder == folder)
+                pool_bury_locked(connection);
         }
     }
     sessions_unlock(sessions);

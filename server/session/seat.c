@@ -34,6 +34,7 @@ enum err seat_new_locked(struct session *session, const struct credentials *cred
         err = throttle_check_locked(sessions, seat->throttle_key, fault);
     }
     DL_APPEND(session->seats, seat);
+    DL_APPEND2(sessions->seats, seat, all_prev, all_next);
     session->seat_count++;
     sessions->seat_count++;
     if (err)
@@ -47,6 +48,7 @@ void seat_free_locked(struct seat *seat)
 {
     struct sessions *sessions = seat_sessions(seat);
     DL_DELETE(seat->session->seats, seat);
+    DL_DELETE2(sessions->seats, seat, all_prev, all_next);
     seat->session->seat_count--;
     sessions->seat_count--;
     fresh_free_all_locked(seat);

@@ -211,19 +211,15 @@ void task_cancel(struct task *task)
 
 static void cancel_everything_locked(struct sessions *sessions)
 {
-    struct session *tables[] = {sessions->by_token, sessions->by_basic};
-    for (size_t i = 0; i < 2; i++) {
-        for (struct session *session = tables[i]; session; session = session->hh.next) {
-            struct seat *seat;
-            DL_FOREACH (session->seats, seat) {
-                static const struct fault stopping = {.code = ERR_SHUTTING_DOWN,
-                                                      .detail = "the service is shutting down"};
-                struct connection *connection;
-                seat_shut_locked(seat, &stopping);
-                DL_FOREACH (seat->connections, connection) {
-                    connection_cancel_locked(connection);
-                }
-            }
+    static const struct fault stopping = {.code = ERR_SHUTTING_DOWN,
+                                          .detail = "the service is shutting down"};
+    struct seat *seat;
+    DL_FOREACH2(sessions->seats, seat, all_next)
+    {
+        struct connection *connection;
+        seat_shut_locked(seat, &stopping);
+        DL_FOREACH (seat->connections, connection) {
+            connection_cancel_locked(connection);
         }
     }
 }

@@ -423,9 +423,8 @@ static void another_password_is_another_session(void **state)
     session_give(&other);
 }
 
-static void stopping_ends_what_hangs(void **state)
+static void stop_while_something_hangs(bool session_ended)
 {
-    (void)state;
     struct job hanging;
     fixture_deliver(&fixture, "big");
     start();
@@ -435,6 +434,8 @@ static void stopping_ends_what_hangs(void **state)
     memory_server_script(fixture.server, &(struct memory_fault){.op = MEMORY_READ, .block = true});
     job_submit(&hanging, fixture.seat, NEED_CONNECTION, LANE_INTERACTIVE, inbox, work_read);
     wait_blocked(1);
+    if (session_ended)
+        session_end(fixture.session);
     sessions_quiesce(fixture.sessions);
     struct job refused;
     assert_int_equal(job_run(&refused, fixture.seat, NEED_NOTHING, LANE_INTERACTIVE, 0, NULL),
@@ -445,6 +446,18 @@ static void stopping_ends_what_hangs(void **state)
     assert_int_equal(job_wait(&hanging), ERR_CANCELLED);
     struct sessions_config config = fixture_config(&fixture);
     fixture_start(&fixture, &config); /* for the teardown */
+}
+
+static void stopping_ends_what_hangs(void **state)
+{
+    (void)state;
+    stop_while_something_hangs(false);
+}
+
+static void stopping_ends_what_hangs_of_an_ended_session_too(void **state)
+{
+    (void)state;
+    stop_while_something_hangs(true);
 }
 
 static int64_t processor_ms(void)
@@ -491,6 +504,7 @@ int main(void)
         TEST(workers_without_work_use_no_processor),
         TEST(another_password_is_another_session),
         TEST(stopping_ends_what_hangs),
+        TEST(stopping_ends_what_hangs_of_an_ended_session_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
