@@ -23,13 +23,15 @@ mail_sees    := mail net base
 store_sees   := store base
 session_sees := session store mail base
 api_sees     := api session store mail net http base
-main_sees    := $(api_sees)
-LAYERS := base http net mail store session api main
+wall_sees    := wall mail net base
+main_sees    := wall $(api_sees)
+LAYERS := base http net mail wall store session api main
 
 base_dir := server/base
 http_dir := server/http
 net_dir := server/net
 mail_dir := server/mail
+wall_dir := server/wall
 store_dir := server/store
 session_dir := server/session
 api_dir := api
@@ -41,6 +43,7 @@ mail_pkg := gmime-3.0
 base_libs    := -lcrypto -lpthread
 http_libs    := -lmicrohttpd -lz
 net_libs     := -letpan -lssl -lcrypto
+wall_libs    := -lseccomp
 mail_libs    := -letpan $(shell $(PKG) --libs gmime-3.0 2>/dev/null)
 store_libs   := -lsqlite3
 api_libs     := -ljansson
@@ -105,7 +108,7 @@ $(foreach l,$(LAYERS),$(eval SOURCES += $($(l)_src)))
 $(foreach f,$(shell grep -l POSTERN_OPENAPI $(api_src) /dev/null),$(BUILD)/obj/$(f:.c=.o)): openapi.yaml
 
 # Link order: the top first.
-LIB_ORDER := main api session store mail net http base
+LIB_ORDER := main api session store wall mail net http base
 $(BUILD)/postern: $(foreach l,$(LIB_ORDER),$(BUILD)/lib/$(l).a)
 	$(CC) $(LDFLAGS) -Wl,--start-group $^ -Wl,--end-group $(LIBS) -o $@
 
@@ -114,7 +117,7 @@ $(BUILD)/postern: $(foreach l,$(LIB_ORDER),$(BUILD)/lib/$(l).a)
 MEMORY_BACKEND := $(filter-out %_fixture.c,$(wildcard tests/contract/memory_*.c))
 session_unit_extra := $(MEMORY_BACKEND)
 session_links := net
-UNIT_LAYERS := base http net mail store session api main
+UNIT_LAYERS := base http net mail wall store session api main
 define unit_rules
 $(1)_unit_src := $$(sort $$(wildcard tests/unit/$(1)/*.c))
 $(1)_unit_bin := $$(patsubst tests/unit/%.c,$(BUILD)/unit/%,$$($(1)_unit_src))

@@ -36,6 +36,7 @@ static const struct problem_row problem_rows[ERR_COUNT] = {
     [ERR_UNREACHABLE]       = {502, "upstream-unreachable", "The mail server cannot be reached", true, 0},
     [ERR_TLS]               = {502, "upstream-tls", "No trusted connection to the mail server", false, 0},
     [ERR_PROTOCOL]          = {502, "upstream-protocol", "The mail server sent what cannot be understood", true, 0},
+    [ERR_WORKER]            = {502, "upstream-protocol", "The mail server sent what cannot be understood", true, 0},
     [ERR_REFUSED]           = {502, "upstream-refused", "The mail server refused to do that", false, 0},
     [ERR_TIMEOUT]           = {504, "upstream-timeout", "The mail server did not answer in time", true, 0},
     [ERR_OVER_QUOTA]        = {507, "over-quota", "There is no room left", false, 0},

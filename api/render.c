@@ -176,7 +176,8 @@ static const struct {
     const char *name;
 } limit_rows[] = {
     {LIMITED_UNREADABLE, "unreadable"}, {LIMITED_DEPTH, "depth"},         {LIMITED_PARTS, "parts"},
-    {LIMITED_HEADERS, "headers"},       {LIMITED_ADDRESSES, "addresses"},
+    {LIMITED_HEADERS, "headers"},       {LIMITED_ADDRESSES, "addresses"}, {LIMITED_TIME, "time"},
+    {LIMITED_MEMORY, "memory"},
 };
 
 void render_limited(struct buf *out, uint32_t limited)

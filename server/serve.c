@@ -145,7 +145,7 @@ static struct sessions_config make_sessions_config(const struct service *service
     return (struct sessions_config){
         .store = service->store,
         .world = &service->world,
-        .ops = {[PROTOCOL_IMAP] = &backend_imap},
+        .ops = {[PROTOCOL_IMAP] = backend_direct[PROTOCOL_IMAP]},
         .threads_max = (uint32_t)settings->worker_threads,
         .sessions_max = (uint32_t)settings->sessions_max,
         .interactive_connections = (uint32_t)settings->interactive_connections,

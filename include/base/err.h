@@ -45,6 +45,7 @@ enum err {
     ERR_PROTOCOL,    /* it sent what it must not; the connection is dead */
     ERR_REFUSED,     /* a tagged NO; the connection lives */
     ERR_TIMEOUT,     /* the deadline passed; the connection is dead */
+    ERR_WORKER,      /* the process that spoke with it ended; the connection is dead */
     ERR_OVER_QUOTA,
     ERR_NOT_CACHED, /* only-if-cached, and the mirror does not know */
     /* ourselves */

@@ -67,6 +67,8 @@ enum message_limit {                              /* why a message is only partl
                      LIMITED_PARTS = 1 << 2,
                      LIMITED_HEADERS = 1 << 3,
                      LIMITED_ADDRESSES = 1 << 4,
+                     LIMITED_TIME = 1 << 5, /* of the processor */
+                     LIMITED_MEMORY = 1 << 6,
 };
 
 struct message {

@@ -27,6 +27,7 @@
 struct backend;
 struct reach;
 struct tls_trust;
+struct wall;
 
 enum backend_protocol { PROTOCOL_IMAP, PROTOCOL_POP3, PROTOCOL_COUNT };
 enum backend_security { SECURITY_TLS, SECURITY_STARTTLS, SECURITY_NONE, SECURITY_COUNT };
@@ -66,6 +67,13 @@ struct backend_world {
     uint32_t untagged_max; /* responses one command may bring besides what it asked for: 200,000 */
     uint32_t folders_max;  /* 100,000 */
     uint64_t command_bytes_max; /* one command's answer, content included: 4 GiB */
+    uint64_t answer_bytes_max;  /* one command's answer that brings no content: 256 MiB */
+    uint32_t command_ms_max;    /* one command, however long its caller would wait: 30 minutes */
+    uint32_t parts_max;         /* parts of a message that are described: 10,000 */
+    /* One message's structure, headers and preview: what is over is left out, see LIMITED_TIME. */
+    uint32_t message_cpu_ms_max; /* 250 */
+    uint64_t message_bytes_max;  /* memory: 64 MiB */
+    struct wall *wall;           /* the workers that backend_walled speaks to; NULL elsewhere */
 };
 
 struct backend_target {
@@ -77,6 +85,13 @@ struct backend_target {
     const char *username;
     const struct secret *password;     /* one of the two; borrowed, used only during open */
     const struct secret *access_token; /* XOAUTH2 / OAUTHBEARER */
+    /* Connected by somebody who may do so: `socket` is used, and owned by open from the first
+     * moment. */
+    bool connected;
+    int socket;
+    /* Called when the thread is about to wait for the mail server: time to send on what is held. */
+    void (*before_wait)(void *argument);
+    void *before_wait_argument;
 };
 
 enum backend_cap { /* what this very server offers */
@@ -255,6 +270,8 @@ struct backend {
 };
 
 extern const struct backend_ops backend_imap; /* RFC 3501 and friends, on libetpan */
+/* In this process, by protocol; NULL: not offered. */
+extern const struct backend_ops *const backend_direct[PROTOCOL_COUNT];
 
 /* Once, before threads: GMime, libetpan's extension table, debug hooks off. */
 void backend_init(void);

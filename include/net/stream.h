@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 struct stream;
@@ -29,7 +30,19 @@ struct stream_target {
     bool tls;                      /* handshake at once (implicit TLS) */
     const struct reach *reach;     /* borrowed */
     const struct tls_trust *trust; /* borrowed */
+    /* Connected already, by stream_connect, perhaps in another process: no name is resolved and
+     * `reach` is not asked. Owned by stream_open, whatever comes of it. */
+    bool connected;
+    int fd;
+    /* Called on the stream's own thread before it waits for the socket; may be NULL. */
+    void (*before_wait)(void *argument);
+    void *before_wait_argument;
 };
+
+/* The first half of stream_open: resolves, checks each address, connects. */
+enum err stream_connect(const struct stream_target *target, int64_t deadline_ms,
+                        const volatile bool *cancelled, struct fault *fault, int *fd_out,
+                        struct sockaddr_storage *peer);
 
 /* Resolves, checks each address, connects (next address when one fails), handshakes.
  * ERR_HOST_NOT_ALLOWED, ERR_UNREACHABLE, ERR_TLS (expired, wrong name, unknown CA, too old: said in

@@ -42,6 +42,7 @@ static const struct err_row err_rows[ERR_COUNT] = {
     [ERR_PROTOCOL] = {"protocol", true},
     [ERR_REFUSED] = {"refused", false},
     [ERR_TIMEOUT] = {"timeout", true},
+    [ERR_WORKER] = {"worker", true},
     [ERR_OVER_QUOTA] = {"over-quota", false},
     [ERR_NOT_CACHED] = {"not-cached", false},
     [ERR_BUSY] = {"busy", false},

@@ -105,6 +105,10 @@ const struct backend_ops backend_imap = {
     .quota = imapc_quota,
 };
 
+const struct backend_ops *const backend_direct[PROTOCOL_COUNT] = {
+    [PROTOCOL_IMAP] = &backend_imap,
+};
+
 void backend_init(void)
 {
     g_mime_init();

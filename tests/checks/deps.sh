@@ -4,7 +4,7 @@
 set -eu
 
 build='gcc make pkg-config libc6-dev libmicrohttpd-dev libetpan-dev libjansson-dev libssl-dev libsqlite3-dev
- libgmime-3.0-dev zlib1g-dev libinih-dev uthash-dev python3 openssl ca-certificates dovecot-core dovecot-imapd
+ libgmime-3.0-dev libseccomp-dev zlib1g-dev libinih-dev uthash-dev python3 openssl ca-certificates dovecot-core dovecot-imapd
  dovecot-pop3d'
 more='libcmocka-dev python3-pytest python3-jsonschema python3-yaml clang clang-format clang-tidy shellcheck curl'
 
