@@ -7,6 +7,9 @@ MODE ?= release
 ifeq ($(origin CC),default)
 CC := gcc
 endif
+ifeq ($(MODE),fuzz)
+override CC := clang # libFuzzer is clang's
+endif
 PYTHON ?= /usr/bin/python3
 BUILD := build/$(MODE)
 
@@ -66,7 +69,10 @@ asan_flags    := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-s
 asan_link     := -pie -fsanitize=address,undefined
 tsan_flags    := -O1 -fno-omit-frame-pointer -fsanitize=thread -fPIE
 tsan_link     := -pie -fsanitize=thread
-MODES := release debug asan tsan
+# Coverage for libFuzzer in everything; its main() only in the programs of tests/fuzz.
+fuzz_flags    := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fPIE
+fuzz_link     := -pie -fsanitize=fuzzer,address,undefined
+MODES := release debug asan tsan fuzz
 ifeq ($(filter $(MODE),$(MODES)),)
 $(error MODE is one of: $(MODES))
 endif
@@ -152,6 +158,21 @@ $(CONTRACTS): $(wildcard tests/contract/*.h include/mail/*.h include/base/*.h in
 contract: $(CONTRACTS)
 	@$(PYTHON) tests/contract/run.py $(CONTRACTS)
 
+# ---- fuzzing: each file of tests/fuzz is one target, its seeds beside it ----
+FUZZ_SEES := wall mail net base
+FUZZ_BIN := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(sort $(wildcard tests/fuzz/*.c)))
+ifeq ($(MODE),fuzz)
+$(FUZZ_BIN): build/fuzz/%: tests/fuzz/%.c build/fuzz/flags $(foreach l,$(FUZZ_SEES),build/fuzz/lib/$(l).a)
+	$(CC) $(CFLAGS) -Wno-missing-prototypes $(foreach l,$(FUZZ_SEES),-iquote $($(l)_dir) -iquote include/$(l)) $(mail_cc) \
+	    $(LDFLAGS) $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS) -o $@
+endif
+.PHONY: fuzz fuzz-build
+fuzz-build: $(FUZZ_BIN)
+fuzz:
+	@tests/checks/deps.sh test
+	@$(PLAIN) $(MAKE) --no-print-directory -s MODE=fuzz fuzz-build
+	@$(PYTHON) tests/fuzz/run.py --seconds $(or $(SECONDS_EACH),300) $(FUZZ_BIN)
+
 # ---- lint: what a machine can judge; stamps, so that only what changed is judged again ----
 LINT := build/lint
 HEADERS := $(sort $(wildcard include/*/*.h server/*.h server/*/*.h api/*.h))
@@ -205,7 +226,7 @@ bench:
 deps:
 	@tests/checks/deps.sh test
 format:
-	clang-format -i $(wildcard api/*.[ch] include/*/*.h server/*.[ch] server/*/*.[ch] tests/unit/*/*.[ch] tests/contract/*.[ch])
+	clang-format -i $(wildcard api/*.[ch] include/*/*.h server/*.[ch] server/*/*.[ch] tests/unit/*/*.[ch] tests/contract/*.[ch] tests/fuzz/*.[ch])
 clean:
 	rm -rf build
 PREFIX ?= /usr/local
@@ -220,4 +241,5 @@ help:
 	@echo 'make bench    speed and memory against the private mail server'
 	@echo 'make lint     the checks alone        make unit-LAYER MODE=asan   one layer'"'"'s unit tests'
 	@echo 'make contract one suite, every backend  make e2e ARGS="-k NAME"   end-to-end tests alone'
+	@echo 'make fuzz     every fuzz target for SECONDS_EACH=300'
 	@echo 'make deps     install what Debian lacks   make format   make clean   make install PREFIX=...'

@@ -16,6 +16,7 @@ TOP = Path(__file__).resolve().parent.parent
 SUMMARY = TOP / "build" / "summary"
 REPORT = TOP / "build" / "report.xml"
 MAKE = ["make", "--no-print-directory", "-s", "-k", f"CC={os.environ.get('CC', 'gcc')}"]
+FUZZ_SECONDS = 10
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={REPORT}"]
 TSAN_LAYERS = ("base", "http", "net", "store", "session")
 
@@ -35,7 +36,11 @@ def phases(which):
             ("lint", [sys.executable, "tests/checks/run.py"], 900),
             ("unit", make("asan", "unit"), 600),
             ("contract", make("asan", "contract"), 600),
-            ("end to end", [*PYTEST, "tests/e2e"], 900),
+            ("fuzz targets", make("fuzz", "fuzz-build"), 600),
+            ("fuzz", [sys.executable, "tests/fuzz/run.py", "--seconds", str(FUZZ_SECONDS)], 300),
+            ("release", make("release", "build"), 600),
+            ("end to end", ["env", "POSTERN_E2E_WORKERS=2", *PYTEST, "tests/e2e"], 900),
+            ("end to end in one process", ["env", "POSTERN_E2E_WORKERS=0", *PYTEST, "tests/e2e"], 900),
             ("demo", [*PYTEST, "tests/demo"], 300)]
 
 

@@ -30,7 +30,8 @@ operation was exercised.
 
 Every server's log is checked when it stops: no sanitizer report, no credential, token, subject or address in it, and
 exit code 0 on SIGTERM (a test that kills it says server.expect_exit = ...).
-Environment: POSTERN_BINARY, the program (default build/asan/postern).
+Environment: POSTERN_BINARY, the program (default build/asan/postern); POSTERN_E2E_WORKERS, the setting `workers` of every
+server that does not choose its own (default 2; 0: everything in one process).
 """
 
 import os
@@ -50,6 +51,7 @@ from support.mailbox import Mailbox, Mailboxes  # noqa: E402
 from support.server import Server  # noqa: E402
 
 BINARY = Path(os.environ.pop("POSTERN_BINARY", TOP / "build" / "asan" / "postern")).resolve()
+WORKERS = os.environ.pop("POSTERN_E2E_WORKERS", "2")
 DEMO_PASSWORD = "demo password 7f3a"
 
 
@@ -110,7 +112,7 @@ def make_server(dovecot, mailboxes, demo, contract, tmp_path_factory):
         defaults = {"listen": "127.0.0.1:0", "allowed_hosts": "127.0.0.1,localhost", "ca_file": dovecot.ca_file,
                     "default_imap": f"tls://localhost:{dovecot.imaps_port}", "signin_failures_max": 100000,
                     # Hundreds of mailboxes are used once: Dovecot has 300 processes for all of them.
-                    "connection_idle": "5s"}
+                    "connection_idle": "5s", "workers": WORKERS}
         made = Server(BINARY, {**defaults, **settings}, contract)
         made.secrets = lambda: [DEMO_PASSWORD, demo.user, *mailboxes.secrets(), *subjects()]
         return made
