@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum command {
     COMMAND_OPEN,
@@ -203,6 +204,8 @@ enum err backend_open(const struct backend_ops *ops, const struct backend_target
                                                       "/accessToken", &call->fault);
     if (!err)
         err = ops->open(target, call, cancelled, out);
+    else if (target->connected)
+        close(target->socket); /* open's from the first moment */
     if (!err)
         (*out)->host_class = class.host_class;
     return timed_end(&timed, err);

@@ -27,6 +27,10 @@ static enum err imapc_open(const struct backend_target *target, struct call *cal
         .tls = target->security == SECURITY_TLS,
         .reach = target->world->reach,
         .trust = target->world->trust,
+        .connected = target->connected,
+        .fd = target->socket,
+        .before_wait = target->before_wait,
+        .before_wait_argument = target->before_wait_argument,
     };
     enum err err = stream_open(&where, call->deadline_ms, cancelled, &call->fault, &stream);
     if (err)

@@ -102,7 +102,8 @@ static enum err explain(struct fault *fault, int error)
 }
 
 enum err connect_any(const struct address_list *list, int64_t deadline_ms,
-                     const volatile bool *cancelled, struct fault *fault, int *fd_out)
+                     const volatile bool *cancelled, struct fault *fault, int *fd_out,
+                     union ip_socket *peer)
 {
     int error = ENETUNREACH;
     assert(list->count > 0);
@@ -111,8 +112,10 @@ enum err connect_any(const struct address_list *list, int64_t deadline_ms,
         if (waited == WAITED_READY) {
             int64_t until_ms = share_of(deadline_ms, list->count - i);
             error = connect_one(&list->addresses[i], until_ms, cancelled, fd_out);
-            if (error == 0)
+            if (error == 0) {
+                *peer = list->addresses[i];
                 return OK;
+            }
             waited = wait_check(cancelled, deadline_ms);
         }
         if (waited == WAITED_CANCELLED || error == ECANCELED)

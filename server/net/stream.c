@@ -96,7 +96,11 @@ enum err stream_await(struct stream *stream, short events)
         .deadline_ms = stream->deadline_ms,
     };
     enum err err = stream_check(stream);
-    return err ? err : fail_waited(stream, wait_for(&wait, events));
+    if (err)
+        return err;
+    if (stream->before_wait)
+        stream->before_wait(stream->before_wait_argument);
+    return fail_waited(stream, wait_for(&wait, events));
 }
 
 /* ---- opening and closing ---- */
@@ -116,10 +120,12 @@ static enum err keep_permitted(const struct stream_target *target, struct addres
     return OK;
 }
 
-static enum err connect_target(const struct stream_target *target, int64_t deadline_ms,
-                               const volatile bool *cancelled, struct fault *fault, int *fd_out)
+enum err stream_connect(const struct stream_target *target, int64_t deadline_ms,
+                        const volatile bool *cancelled, struct fault *fault, int *fd_out,
+                        struct sockaddr_storage *peer)
 {
     struct address_list list;
+    union ip_socket reached;
     enum err err = reach_check_host(target->reach, target->host, target->port, fault);
     if (err)
         return err;
@@ -129,7 +135,30 @@ static enum err connect_target(const struct stream_target *target, int64_t deadl
     err = keep_permitted(target, &list, fault);
     if (err)
         return err;
-    return connect_any(&list, deadline_ms, cancelled, fault, fd_out);
+    err = connect_any(&list, deadline_ms, cancelled, fault, fd_out, &reached);
+    if (err)
+        return err;
+    memset(peer, 0, sizeof *peer);
+    memcpy(peer, &reached, sizeof reached);
+    return OK;
+}
+
+/* The socket under a new stream: made here, or by whoever was allowed to. */
+static enum err socket_of(const struct stream_target *target, int64_t deadline_ms,
+                          const volatile bool *cancelled, struct fault *fault, int *fd_out,
+                          char host[ALLOW_HOST_BYTES])
+{
+    struct sockaddr_storage peer;
+    *fd_out = target->connected ? target->fd : -1;
+    if (!target->connected) {
+        enum err err = stream_connect(target, deadline_ms, cancelled, fault, fd_out, &peer);
+        if (err)
+            return err;
+    }
+    if (allow_host_canonical(target->host, host))
+        return OK;
+    close(*fd_out);
+    return fault_set(fault, ERR_INVALID, "the mail host's name is not one");
 }
 
 enum err stream_open(const struct stream_target *target, int64_t deadline_ms,
@@ -137,7 +166,7 @@ enum err stream_open(const struct stream_target *target, int64_t deadline_ms,
 {
     char host[ALLOW_HOST_BYTES];
     int fd = -1;
-    enum err err = connect_target(target, deadline_ms, cancelled, fault, &fd);
+    enum err err = socket_of(target, deadline_ms, cancelled, fault, &fd, host);
     if (err)
         return err;
     int cancel_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -145,8 +174,6 @@ enum err stream_open(const struct stream_target *target, int64_t deadline_ms,
         close(fd);
         return fault_set(fault, ERR_BUSY, "too many connections are open");
     }
-    allow_host_canonical(target->host, host); /* reach_check_host made sure of it */
-
     struct stream *stream = xalloc(sizeof *stream);
     stream->fd = fd;
     stream->cancel_fd = cancel_fd;
@@ -157,6 +184,8 @@ enum err stream_open(const struct stream_target *target, int64_t deadline_ms,
     stream->host = xstrdup(host);
     stream->port = target->port;
     stream->trust = target->trust;
+    stream->before_wait = target->before_wait;
+    stream->before_wait_argument = target->before_wait_argument;
     if (target->tls && tls_handshake(stream) != OK) {
         err = stream_failure(stream, fault);
         stream_close(&stream);

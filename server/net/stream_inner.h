@@ -13,6 +13,8 @@ struct stream {
     atomic_bool cancelled;
     const volatile bool *opening_cancelled; /* borrowed, only while stream_open runs */
     int64_t deadline_ms;
+    void (*before_wait)(void *argument);
+    void *before_wait_argument;
     uint64_t budget;
     uint64_t bytes_in, bytes_out; /* of the application, without TLS's own */
 
