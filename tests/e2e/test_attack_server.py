@@ -1,75 +1,14 @@
 """A mail server that means harm: whoever signs in to it loses nothing but his own answers."""
 
-import re
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support.client import Client
-from support.recorder import Recorder
+from support.harm import ME, RECORDS, Harm, message, say
 
-ME = "/v1/accounts/me"
 MIB = 1024
-
-
-class Harm:
-    """An IMAP server with one folder of three messages. `turns` is [(pattern of a command, turn)]: the first that
-    matches answers in place of it, as turn(talk, tag), and gives True when the tagged answer went with it."""
-
-    def __init__(self, turns=(), offers=b"IMAP4rev1"):
-        self.turns, self.offers = [(re.compile(pattern), turn) for pattern, turn in turns], offers
-        self.recorder = Recorder(self._serve)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.recorder.close()
-
-    def target(self, **changes):
-        return {"protocol": "imap", "host": "127.0.0.1", "port": self.recorder.port, "security": "none",
-                "username": "harm@example.com", "password": "harm password", **changes}
-
-    def _serve(self, talk):
-        talk.send(b"* OK ready\r\n")
-        while True:
-            tag, command = talk.read_command()
-            for pattern, turn in self.turns:
-                if pattern.match(command.decode("latin-1")):
-                    if not turn(talk, tag):
-                        talk.answer(tag)
-                    break
-            else:
-                self._answer(talk, tag, command)
-
-    def _answer(self, talk, tag, command):
-        if command == b"CAPABILITY":
-            talk.send(b"* CAPABILITY " + self.offers + b"\r\n")
-        elif command.startswith(b"LIST"):
-            talk.send(b'* LIST () "/" INBOX\r\n')
-        elif command.startswith(b"SELECT"):
-            talk.send(b"* 3 EXISTS\r\n* OK [UIDVALIDITY 7] a\r\n* OK [UIDNEXT 4] b\r\n")
-        elif b"ENVELOPE" in command:
-            talk.send(b"".join(message(uid) for uid in (1, 2, 3)))
-        elif b"FETCH" in command and b"BODY" not in command:
-            talk.send(b"".join(b"* %d FETCH (UID %d FLAGS ())\r\n" % (uid, uid) for uid in (1, 2, 3)))
-        talk.answer(tag)
-
-
-def message(uid, size=b"100", flags=b""):
-    return (b'* %d FETCH (UID %d FLAGS (%s) INTERNALDATE "01-Jun-2026 12:00:00 +0000" RFC822.SIZE %s ENVELOPE '
-            b'("Mon, 1 Jun 2026 12:00:00 +0000" "hello" NIL NIL NIL NIL NIL NIL NIL "<%d@example.com>") BODYSTRUCTURE '
-            b'("TEXT" "PLAIN" NIL NIL NIL "7BIT" 5 1))\r\n' % (uid, uid, flags, size, uid))
-
-
-def say(data, times=1, status=b"OK done"):
-    def turn(talk, tag):
-        for _ in range(times):
-            talk.send(data)
-        talk.answer(tag, status)
-        return True
-    return turn
 
 
 @pytest.fixture
@@ -84,9 +23,6 @@ def sign_in(server, harm):
     client.token = client.post("/v1/sessions", json=harm.target(), expect=201).json["token"]
     server.tokens.append(client.token)
     return client
-
-
-RECORDS = "(UID )?FETCH .*ENVELOPE"
 
 
 def test_a_search_that_names_every_uid_ends_in_time(victim):
