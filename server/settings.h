@@ -39,6 +39,8 @@ struct settings { /* text is owned and may be empty, never NULL, once loaded */
     int64_t mirror_days, mirror_idle_ms, first_page, backfill_batch;
     int64_t sessions_max, session_idle_ms, worker_threads, queue_max;
     int64_t signin_failures_max, signin_window_ms;
+    int64_t workers, worker_memory_max;
+    char *sandbox;
     int64_t interactive_connections, bulk_connections;
     int64_t account_connections_max, host_connections_max;
     int64_t connect_timeout_ms, connection_idle_ms, request_timeout_ms, content_timeout_ms;
@@ -48,6 +50,8 @@ struct settings { /* text is owned and may be empty, never NULL, once loaded */
     char *cors_origins;
     int64_t mail_line_bytes_max, mail_literal_bytes_max, mail_command_bytes_max;
     int64_t mail_nesting_max, mail_untagged_max, mail_folders_max;
+    int64_t mail_answer_bytes_max, mail_command_time_max_ms, mail_parts_max;
+    int64_t message_cpu_max_ms, message_memory_max;
 };
 
 struct setting {
@@ -55,10 +59,11 @@ struct setting {
     enum setting_type type;
     const char *group;
     const char *unit;         /* of a count, for help: "days"; NULL: none */
-    const char *default_text; /* NULL: depends on the user, see default_note */
+    const char *default_text; /* NULL: depends on the machine, see default_note */
     const char *default_note;
-    const char *choices; /* "disk|memory" */
-    int64_t min, max;    /* of the stored number */
+    char *(*default_made)(void); /* then; caller frees */
+    const char *choices;         /* "disk|memory" */
+    int64_t min, max;            /* of the stored number */
     const char *help;
     const char *limit;              /* its name among the limits that GET /v1 shows, or NULL */
     bool secret;                    /* never shown */
@@ -92,6 +97,9 @@ int64_t setting_number(const struct setting *row, const struct settings *setting
 void setting_bounds(const struct setting *row, struct buf *out);
 
 /* ---- all of them: settings_load.c ---- */
+char *settings_default_data_dir(void);
+char *settings_default_workers(void);
+
 enum setting_source { FROM_DEFAULT, FROM_FILE, FROM_ENVIRONMENT, FROM_FLAG };
 
 struct settings_origin {

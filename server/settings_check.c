@@ -87,6 +87,10 @@ static void check_counts(const struct settings *settings, struct mistakes *mista
         mistakes_add(mistakes, "host_connections_max: is less than account_connections_max");
     if (settings->mail_literal_bytes_max > settings->mail_command_bytes_max)
         mistakes_add(mistakes, "mail_literal_bytes_max: is more than mail_command_bytes_max");
+    if (settings->mail_literal_bytes_max > settings->mail_answer_bytes_max)
+        mistakes_add(mistakes, "mail_literal_bytes_max: is more than mail_answer_bytes_max");
+    if (settings->workers > 0 && settings->message_memory_max > settings->worker_memory_max / 2)
+        mistakes_add(mistakes, "message_memory_max: is more than half of worker_memory_max");
 }
 
 void settings_check(const struct settings *settings, struct mistakes *mistakes)

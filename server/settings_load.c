@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <ini.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,7 +65,7 @@ static void begin_source(struct loader *loader)
 }
 
 /* ---- defaults ---- */
-static char *default_data_dir(void)
+char *settings_default_data_dir(void)
 {
     const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
     struct buf path;
@@ -80,10 +81,22 @@ static char *default_data_dir(void)
     return buf_detach(&path);
 }
 
+/* The cores that this process may use, not those that the machine has. */
+char *settings_default_workers(void)
+{
+    cpu_set_t set;
+    struct buf text;
+    long cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
+                                                             : sysconf(_SC_NPROCESSORS_ONLN);
+    buf_init(&text, 16);
+    buf_printf(&text, "%ld", cores < 1 ? 1 : cores > 64 ? 64 : cores);
+    return buf_detach(&text);
+}
+
 static void load_defaults(struct loader *loader)
 {
     for (const struct setting *row = settings_table; row->name; row++) {
-        char *computed = row->default_text ? NULL : default_data_dir();
+        char *computed = row->default_text ? NULL : row->default_made();
         assign(loader, row, FROM_DEFAULT, row->name, computed ? computed : row->default_text);
         free(computed);
     }

@@ -16,9 +16,10 @@ static const char general[] = "General";
 static const char servers[] = "Mail servers";
 static const char mirrors[] = "Mirror";
 static const char sessions[] = "Sessions";
+static const char workers[] = "Workers";
 static const char upstream[] = "Connections to mail servers";
 static const char http[] = "HTTP";
-static const char answers[] = "Limits on what a mail server may send";
+static const char answers[] = "Limits on what a mail server or a mail may send";
 
 /* clang-format off */
 const struct setting settings_table[] = {
@@ -26,7 +27,7 @@ const struct setting settings_table[] = {
      .min = 1, .max = 200, AT(listen),
      .help = "Where to listen: `127.0.0.1:8025`, `[::1]:8025`, `*:8025` or `unix:/path`; port 0 takes any free one."},
     {.name = "data_dir", .type = SETTING_TEXT, .group = general, .min = 1, .max = 4000, AT(data_dir),
-     .default_note = "`~/.local/state/postern`; `/var/lib/postern` for root",
+     .default_note = "`~/.local/state/postern`; `/var/lib/postern` for root", .default_made = settings_default_data_dir,
      .help = "Directory for the key and the mirrors. One process at a time may hold it."},
     {.name = "log_level", .type = SETTING_CHOICE, .group = general, .default_text = "info", AT(log_level),
      .choices = "error|warn|info|debug",
@@ -69,6 +70,14 @@ const struct setting settings_table[] = {
      .min = 1, .max = 1000000, .limit = "signinFailures", .help = "Failed sign-ins of one client address at one account within `signin_window`; then 429 `throttled`. Behind a proxy all clients have its address."},
     {.name = "signin_window", .type = SETTING_DURATION, .group = sessions, .default_text = "5m", AT(signin_window_ms),
      .min = SECOND, .max = DAY, .limit = "signinWindowSeconds", .help = "See `signin_failures_max`."},
+
+    {.name = "workers", .type = SETTING_COUNT, .group = workers, .unit = "processes", AT(workers), .min = 0, .max = 64,
+     .default_note = "number of cores", .default_made = settings_default_workers,
+     .help = "Processes that speak with mail servers and read mails, so that a crash there ends nothing else; 0: the server does it itself, for debugging."},
+    {.name = "sandbox", .type = SETTING_CHOICE, .group = workers, .default_text = "best", .choices = "best|required|off", AT(sandbox),
+     .help = "How workers are shut in: `best`, as far as this kernel can, and the log says what is missing; `required`, no start without all of it; `off`, for debuggers."},
+    {.name = "worker_memory_max", .type = SETTING_SIZE, .group = workers, .default_text = "2G", AT(worker_memory_max),
+     .min = 256 * MIB, .max = 1024 * GIB, .help = "Address space of one worker; what wants more ends it."},
 
     {.name = "interactive_connections", .type = SETTING_COUNT, .group = upstream, .unit = "connections", .default_text = "2", AT(interactive_connections),
      .min = 1, .max = 16, .help = "Connections of one account in one session for lists, reads and flags."},
@@ -118,6 +127,16 @@ const struct setting settings_table[] = {
      .min = 1000, .max = 100000000, .limit = "mailResponses", .help = "Responses that one command brings besides what it asked for."},
     {.name = "mail_folders_max", .type = SETTING_COUNT, .group = answers, .unit = "folders", .default_text = "100000", AT(mail_folders_max),
      .min = 1, .max = 10000000, .limit = "folders", .help = "Folders of one account."},
+    {.name = "mail_answer_bytes_max", .type = SETTING_SIZE, .group = answers, .default_text = "256M", AT(mail_answer_bytes_max),
+     .min = 1 * MIB, .max = 1024 * GIB, .limit = "mailAnswerBytes", .help = "The whole answer to a command that brings no content."},
+    {.name = "mail_command_time_max", .type = SETTING_DURATION, .group = answers, .default_text = "30m", AT(mail_command_time_max_ms),
+     .min = SECOND, .max = DAY, .limit = "mailCommandSeconds", .help = "One command, however long its caller would wait."},
+    {.name = "mail_parts_max", .type = SETTING_COUNT, .group = answers, .unit = "parts", .default_text = "10000", AT(mail_parts_max),
+     .min = 10, .max = 1000000, .limit = "mailParts", .help = "Parts of one mail that its structure may name."},
+    {.name = "message_cpu_max", .type = SETTING_DURATION, .group = answers, .default_text = "250ms", AT(message_cpu_max_ms),
+     .min = 10, .max = MINUTE, .limit = "messageCpuMilliseconds", .help = "Processor time for one mail's structure, headers and preview; what is not done by then is left out."},
+    {.name = "message_memory_max", .type = SETTING_SIZE, .group = answers, .default_text = "64M", AT(message_memory_max),
+     .min = 1 * MIB, .max = 16 * GIB, .limit = "messageMemoryBytes", .help = "Memory for the same."},
     {.name = NULL},
 };
 /* clang-format on */
