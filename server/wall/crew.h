@@ -25,10 +25,14 @@ struct passenger {
 enum err crew_board(struct wall *wall, const struct passenger *passenger,
                     const struct channel_wait *wait, struct fault *fault, struct berth **out,
                     int *channel_fd);
-/* A call is under way: whose worker crashes now is suspected. Any thread. */
+/* A call is under way: whose worker crashes now is suspected. False once the call's FRAME_END was
+ * read, and not when a call ended otherwise (time-out, cancel, end of the channel): the worker may
+ * still be at it, or dead without that being known yet. Any thread. */
 void crew_busy(struct berth *berth, bool busy);
 /* The worker wrote what no honest one writes: it is ended, and this host alone is blamed. */
 void crew_accuse(struct berth *berth, const char *what);
+/* Before the channel is closed. When the channel ended by itself this finds out whether the worker
+ * is dead, so that whoever tries again is not given the same one. */
 void crew_leave(struct berth **berth);
 
 #endif
