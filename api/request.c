@@ -49,7 +49,8 @@ static bool request_excuses(struct request *request)
     struct fault refused = {.code = OK};
     bool asks = request->task.need == NEED_FOLDER || request->task.need == NEED_FOLDERS;
     bool weather = fault->code == ERR_UNREACHABLE || fault->code == ERR_TIMEOUT ||
-                   fault->code == ERR_TLS || fault->code == ERR_PROTOCOL || fault->code == ERR_BUSY;
+                   fault->code == ERR_TLS || fault->code == ERR_PROTOCOL ||
+                   fault->code == ERR_WORKER || fault->code == ERR_BUSY;
     if (!asks || !weather || request->freshness.stale_if_error_s < 0 ||
         seat_check(request->seat, &refused) != OK)
         return false;
@@ -201,11 +202,14 @@ static void set_challenge(struct request *request)
 
 void request_fail_with(struct request *request, const struct fault *fault)
 {
-    struct fault told = *fault;
+    struct fault told = *fault, ended = {.code = OK};
     struct buf body;
     char seconds[16];
     if (told.code == OK)
         told.code = ERR_INTERNAL;
+    /* Work is cut when its session ends; who asked for it is to sign in again. */
+    if (told.code == ERR_CANCELLED && request->seat && seat_check(request->seat, &ended) != OK)
+        told = ended;
     /* With Basic the mailbox's password is the credential of this very request. */
     if (told.code == ERR_LOGIN && request->is_basic)
         told.code = ERR_UNAUTHORIZED;

@@ -1,8 +1,8 @@
 /* operations.h - what can be done with an account, in terms that neither HTTP nor JSON appear in.
  *
  * All of these run within a task's step. Those marked [connection] need task->backend; they retry
- * once, on a fresh connection, when a used one turned out dead and nothing was delivered yet (never
- * a change). Faults are in task->call.fault, which is also their result.
+ * once, on a fresh connection, when a used one turned out dead or a worker died, and nothing was
+ * delivered yet (never a change). Faults are in task->call.fault, which is also their result.
  */
 #ifndef POSTERN_OPERATIONS_H
 #define POSTERN_OPERATIONS_H
@@ -22,7 +22,8 @@ enum err operation_part_size(struct task *task, const struct folder_row *row, ui
 /* [connection] */
 enum err operation_read_headers(struct task *task, const struct folder_row *row, uint32_t uid,
                                 struct header_sink *sink);
-/* [connection] Applied on the server, then recorded as the server says it now is. No retry. */
+/* [connection] Applied on the server, then recorded as the server says it now is. No retry; when
+ * the connection dies the detail says that the outcome is not known. */
 enum err operation_change_flags(struct task *task, const struct folder_row *row, uint32_t uid,
                                 const struct flag_change *change);
 /* [connection] Previews of these messages where the mirror lacks them. */

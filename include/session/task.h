@@ -44,6 +44,7 @@ struct task {
     int state;
     bool admitted;    /* goes on although new tasks are refused */
     uint8_t retreats; /* how often it was sent back to wait for another connection */
+    bool moved;       /* had its second try after the death of a worker */
     bool cancelled;
     int64_t submitted_us;
     struct connection *connection;

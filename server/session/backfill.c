@@ -137,15 +137,16 @@ static void backfill_step(struct task *task)
     const struct sessions_config *config = &seat_sessions(task->seat)->config;
     uint32_t floor = 0;
     enum err err = task->call.fault.code;
-    bool was_used = !err && lease_was_used(task);
-    if (!err)
+    if (!err) {
         err = backfill_batch(task, self->folder, config->backfill_batch, self->tries >= TRIES_OPEN,
                              &floor);
-    if (err == ERR_UNREACHABLE && was_used) { /* it had died in the pool: the next lease is fresh */
-        fault_clear(&task->call.fault);
-        err = ERR_CONFLICT;
+        if (err && lease_may_retry(task, err, false)) { /* the next lease is another connection */
+            fault_clear(&task->call.fault);
+            err = ERR_CONFLICT;
+        }
     }
     self->tries = err == ERR_CONFLICT ? self->tries + 1 : 0;
+    task->moved &= err != OK; /* each batch has its second try */
     if ((err && err != ERR_CONFLICT) || (!err && floor <= 1)) {
         backfill_end(self);
         return;

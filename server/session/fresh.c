@@ -142,14 +142,10 @@ static void look_again_or_rest(struct fresh *fresh)
 
 static void look(struct task *task, int64_t folder, uint32_t first_page)
 {
-    for (int attempt = 0; attempt < 2; attempt++) {
-        bool was_used = lease_was_used(task);
-        enum err err = folder ? sync_folder(task, folder, first_page) : sync_folders(task);
-        if (err != ERR_UNREACHABLE || !was_used)
-            return;
-        if (lease_renew(task) != OK) /* it had died in the pool: once more on a fresh one */
-            return;
-    }
+    enum err err;
+    do {
+        err = folder ? sync_folder(task, folder, first_page) : sync_folders(task);
+    } while (lease_retry(task, err, false));
 }
 
 static void fresh_step(struct task *task)
@@ -161,12 +157,14 @@ static void fresh_step(struct task *task)
     if (batch && task->call.fault.code == OK)
         look(task, fresh->folder, first_page);
     struct call seen = task->call;
+    bool moved = task->moved;
     lease_release(); /* the next look may begin while these are answered */
     look_again_or_rest(fresh);
     struct task *each, *next;
     DL_FOREACH_SAFE2(batch, each, next, next)
     {
         each->call.fault = seen.fault;
+        each->moved |= moved;
         if (each->cancelled && seen.fault.code == OK)
             fault_set(&each->call.fault, ERR_CANCELLED, "the client left");
         int64_t waited_us = clock_now_us() - each->submitted_us;

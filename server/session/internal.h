@@ -75,7 +75,8 @@ struct connection {
     uint32_t synced_floor;
     int64_t folder; /* the folder it last worked on: affinity */
     int64_t idle_since_ms;
-    bool unproven;           /* leased before its seat was verified */
+    bool unproven; /* leased before its seat was verified: in sessions->unproven */
+    struct connection *unproven_prev, *unproven_next;
     bool used;               /* has served a task before this one: it may have died meanwhile */
     volatile bool cancelled; /* stops an open that is under way */
 };
@@ -93,6 +94,7 @@ struct seat {
     uint16_t port;
     struct secret password, access_token; /* unchanged after creation */
     char *throttle_key;                   /* owned; NULL: none */
+    char *remote_address;                 /* owned; of who signed in; may be NULL */
     bool verified, login_failed, removed;
     enum account_state state;
     struct fault last_error;
@@ -142,11 +144,11 @@ struct sessions {
     pthread_cond_t quiet; /* a worker ended, or nothing runs any more */
     struct task *ready;
     uint32_t ready_count, workers, workers_idle, workers_busy;
-    uint32_t queued;      /* tasks that wait for a connection */
-    uint32_t leased;      /* connections that serve a task */
-    uint32_t unproven;    /* of these, for seats that are not verified yet */
-    struct seat *seats;   /* all, those of ended sessions too while anybody uses them */
-    struct seat *waiting; /* seats with queued tasks, longest waiting first */
+    uint32_t queued;             /* tasks that wait for a connection */
+    uint32_t leased;             /* connections that serve a task */
+    struct connection *unproven; /* of these, for seats that are not verified yet: few */
+    struct seat *seats;          /* all, those of ended sessions too while anybody uses them */
+    struct seat *waiting;        /* seats with queued tasks, longest waiting first */
     bool quiesced, stopping;
     /* keeper */
     pthread_t keeper;
@@ -209,7 +211,8 @@ enum err seat_new_locked(struct session *session, const struct credentials *cred
 void seat_free_locked(struct seat *seat);
 void seat_accepted_locked(struct seat *seat, struct backend *backend);
 void seat_refused_locked(struct seat *seat, const struct fault *fault);
-/* Nothing more happens for it: queued tasks fail with `fault`, idle connections are buried. */
+/* Nothing more happens for it: queued tasks fail with `fault`, running ones are cut, downloads too,
+ * idle connections are buried. */
 void seat_shut_locked(struct seat *seat, const struct fault *fault);
 void session_drop_locked(struct session *session); /* a reference */
 void session_free_locked(struct session *session);
@@ -237,10 +240,13 @@ void pool_forget_folder(struct account *account, struct sessions *sessions, int6
 void pool_close_buried(struct sessions *sessions);
 
 /* ---- lease.c: a lease holds a reference to its session ---- */
-enum err lease_open(struct task *task);  /* opens the leased connection if it is not open */
-enum err lease_renew(struct task *task); /* closes it and opens it anew */
-void lease_release(void);                /* the calling worker's, if it holds one */
-bool lease_was_used(const struct task *task);
+enum err lease_open(struct task *task); /* opens the leased connection if it is not open */
+void lease_release(void);               /* the calling worker's, if it holds one */
+/* After a read that ended with `err` (OK too): may it be tried once more? Remembers that it was. */
+bool lease_may_retry(struct task *task, enum err err, bool delivered);
+/* The same; and when it may, the lease has a fresh connection now. The fault is empty after true,
+ * else what is to be told. */
+bool lease_retry(struct task *task, enum err err, bool delivered);
 /* After a failed lease_open, one of the two: the task was queued again, and is not the caller's any
  * more (true); or the seat and its host are remembered to have failed. */
 bool lease_retreat(struct task *task);
@@ -250,6 +256,8 @@ void lease_blame(struct task *task);
 void worker_push_locked(struct sessions *sessions, struct task *task);
 void worker_hold(struct connection *connection);
 struct connection *worker_take_held(void);
+/* Cuts what runs on it; not the calling worker's own, whose step is what asks for it. */
+void worker_cancel_locked(struct connection *connection);
 /* Runs the step on this thread; then queues what task_next asked for. Nothing else may touch the
  * task afterwards. */
 void worker_run_step(struct sessions *sessions, struct task *task);

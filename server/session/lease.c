@@ -26,7 +26,8 @@ static void open_failed_locked(struct seat *seat, const struct fault *fault)
         seat->state = ACCOUNT_UNREACHABLE;
         seat->last_error = *fault;
         break;
-    case ERR_CANCELLED: break;
+    case ERR_CANCELLED:
+    case ERR_WORKER: break; /* of neither the account nor the host for all anything was learned */
     default:
         seat->last_error = *fault;
         if (!seat->verified)
@@ -83,14 +84,12 @@ static void guess_over(struct seat *seat, const struct fault *fault)
     sessions_unlock(sessions);
 }
 
-enum err lease_open(struct task *task)
+static enum err open_once(struct task *task)
 {
     struct connection *connection = task->connection;
     struct seat *seat = task->seat;
     struct sessions *sessions = seat_sessions(seat);
     struct backend *backend = NULL;
-    if (connection->backend)
-        return OK;
     sessions_lock(sessions);
     enum err err = open_allowed_locked(seat, &task->call.fault);
     bool guesses = !seat->verified;
@@ -111,17 +110,47 @@ enum err lease_open(struct task *task)
     connection->synced_folder = 0;
     host_answered_locked(seat->account->host);
     seat_accepted_locked(seat, backend);
+    if (connection->cancelled) /* it came too late to be cut */
+        err = fault_set(&task->call.fault, ERR_CANCELLED, "the work was cancelled");
     sessions_unlock(sessions);
-    return OK;
+    return err;
 }
 
-enum err lease_renew(struct task *task)
+/* The one decision about second tries. A connection that died in the pool says nothing about the
+ * mail server; the death of a worker may be another connection's doing, so even one that was never
+ * used before gets a second chance, in another worker. One for a request: what kills two workers is
+ * not tried on a third. A host whose pause has not passed says when. */
+bool lease_may_retry(struct task *task, enum err err, bool delivered)
+{
+    bool is_stale = err == ERR_UNREACHABLE && task->connection->used;
+    bool is_worker = err == ERR_WORKER && !task->moved && !task->call.fault.retry_after_s;
+    if (delivered || task->cancelled || (!is_stale && !is_worker))
+        return false;
+    task->moved |= is_worker;
+    return true;
+}
+
+enum err lease_open(struct task *task)
+{
+    if (task->connection->backend)
+        return OK;
+    enum err err = open_once(task);
+    if (err && lease_may_retry(task, err, false)) {
+        fault_clear(&task->call.fault);
+        err = open_once(task);
+    }
+    return err;
+}
+
+/* Closes it and opens it anew. */
+static enum err lease_renew(struct task *task)
 {
     struct connection *connection = task->connection;
     struct sessions *sessions = seat_sessions(task->seat);
     sessions_lock(sessions);
     struct backend *dead = connection->backend;
     connection->backend = NULL;
+    connection->used = false;
     sessions_unlock(sessions);
     task->backend = NULL;
     if (dead)
@@ -134,9 +163,9 @@ enum err lease_renew(struct task *task)
     return err;
 }
 
-bool lease_was_used(const struct task *task)
+bool lease_retry(struct task *task, enum err err, bool delivered)
 {
-    return task->connection->used;
+    return lease_may_retry(task, err, delivered) && lease_renew(task) == OK;
 }
 
 void lease_blame(struct task *task)

@@ -1,8 +1,10 @@
 /* operations.c - reads and changes of single messages, each under a task's lease.
  *
- * A read is tried once more on a fresh connection when the pooled one turned out dead before
- * anything was delivered. A change never is: the server may have done it. */
+ * A read is tried once more on a fresh connection when lease_may_retry says so. A change never is:
+ * the server may have done it. */
 #include "internal.h"
+
+#include "text.h"
 
 #include <string.h>
 
@@ -31,14 +33,6 @@ static enum err counting_finish(struct sink *sink)
     return sink_finish(((struct counting_sink *)sink)->next);
 }
 
-/* True when the read is to be tried again; the lease is fresh then. */
-static bool again(struct task *task, enum err err, bool was_used, bool delivered)
-{
-    if (err != ERR_UNREACHABLE || !was_used || delivered || task->cancelled)
-        return false;
-    return lease_renew(task) == OK;
-}
-
 static struct part_wish wish_for(struct task *task, const struct folder_row *row, uint32_t uid)
 {
     task->connection->folder = row->number;
@@ -59,11 +53,9 @@ static enum err read_with_retry(struct task *task, const struct part_wish *wish,
         .sink = {.write = counting_write, .finish = counting_finish, .expect = counting_expect},
         .next = sink};
     enum err err;
-    bool was_used;
     do {
-        was_used = lease_was_used(task);
         err = backend_read_part(task->backend, &task->call, wish, &counting.sink);
-    } while (again(task, err, was_used, counting.delivered > 0));
+    } while (lease_retry(task, err, counting.delivered > 0));
     return task->call.fault.code ? task->call.fault.code : err;
 }
 
@@ -102,13 +94,11 @@ enum err operation_part_size(struct task *task, const struct folder_row *row, ui
 {
     struct part_wish wish = wish_for(task, row, uid);
     enum err err;
-    bool was_used;
     wish_part(&wish, part);
     wish.mode = READ_DECODED;
     do {
-        was_used = lease_was_used(task);
         err = backend_part_size(task->backend, &task->call, &wish, out);
-    } while (again(task, err, was_used, false));
+    } while (lease_retry(task, err, false));
     if (task->call.fault.code)
         return task->call.fault.code;
     return mirror_put_part_size(seat_mirror(task->seat), &task->call, row->number, uid, part->id,
@@ -134,22 +124,18 @@ enum err operation_read_headers(struct task *task, const struct folder_row *row,
     struct part_wish wish = wish_for(task, row, uid);
     struct header_count counting = {.sink = {.header = count_header}, .next = sink};
     enum err err;
-    bool was_used;
     do {
-        was_used = lease_was_used(task);
         err = backend_read_headers(task->backend, &task->call, &wish, &counting.sink);
-    } while (again(task, err, was_used, counting.told > 0));
+    } while (lease_retry(task, err, counting.told > 0));
     return task->call.fault.code ? task->call.fault.code : err;
 }
 
 enum err operation_quota(struct task *task, struct quota_resource **out, uint32_t *count)
 {
-    bool was_used;
     enum err err;
     do {
-        was_used = lease_was_used(task);
         err = backend_quota(task->backend, &task->call, out, count);
-    } while (again(task, err, was_used, false));
+    } while (lease_retry(task, err, false));
     return task->call.fault.code;
 }
 
@@ -247,10 +233,25 @@ static enum err upstream_flags(struct task *task, const struct folder_known *kno
     return backend_change_flags(task->backend, &task->call, known, uid, argument, sink);
 }
 
+/* A connection that died with a command under way: the server may have done it. The mirror keeps
+ * what it knew, and learns what came of it by the next look: another connection is told, or, being
+ * new, compares. */
+static void outcome_unknown(struct fault *fault)
+{
+    static const char addition[] = "; it is not known whether the change was made";
+    size_t length = strlen(fault->detail), most = sizeof fault->detail - sizeof addition;
+    if (length > most)
+        length = text_cut_bytes(fault->detail, length, most);
+    memcpy(fault->detail + length, addition, sizeof addition);
+}
+
 enum err operation_change_flags(struct task *task, const struct folder_row *row, uint32_t uid,
                                 const struct flag_change *change)
 {
-    return record_gated(task, row, uid, upstream_flags, change);
+    enum err err = record_gated(task, row, uid, upstream_flags, change);
+    if (err && task->backend->dead)
+        outcome_unknown(&task->call.fault);
+    return err;
 }
 
 static enum err upstream_one(struct task *task, const struct folder_known *known, uint32_t uid,
@@ -264,12 +265,10 @@ enum err operation_fetch_message(struct task *task, const struct folder_row *row
                                  struct message *out)
 {
     struct message_row found;
-    bool was_used;
     enum err err;
     do {
-        was_used = lease_was_used(task);
         err = record_gated(task, row, uid, upstream_one, NULL);
-    } while (again(task, err, was_used, false));
+    } while (lease_retry(task, err, false));
     if (task->call.fault.code)
         return task->call.fault.code;
     return mirror_message(seat_mirror(task->seat), &task->call, row->number, uid, &found, out);
@@ -278,12 +277,10 @@ enum err operation_fetch_message(struct task *task, const struct folder_row *row
 enum err operation_fetch_older(struct task *task, const struct folder_row *row, uint32_t count)
 {
     uint32_t floor;
-    bool was_used;
     enum err err;
     do {
-        was_used = lease_was_used(task);
         err = backfill_batch(task, row->number, count, true, &floor);
-    } while (again(task, err, was_used, false));
+    } while (lease_retry(task, err, false));
     return task->call.fault.code;
 }
 
@@ -329,7 +326,6 @@ enum err operation_previews(struct task *task, const struct folder_row *row, con
     folder_known_of(row, &known);
     task->connection->folder = row->number;
     struct preview_gather gather;
-    bool was_used;
     do {
         gather = (struct preview_gather){
             .sink = {.preview = gather_preview},
@@ -338,9 +334,8 @@ enum err operation_previews(struct task *task, const struct folder_row *row, con
             .previews = arena_array(call->arena, const char *, missing),
             .capacity = missing,
         };
-        was_used = lease_was_used(task);
         err = backend_previews(task->backend, call, &known, wishes, missing, &gather.sink);
-    } while (again(task, err, was_used, false));
+    } while (lease_retry(task, err, false));
     if (call->fault.code)
         return call->fault.code;
     return mirror_put_previews(mirror, call, row->number, gather.uids, gather.previews,

@@ -177,6 +177,27 @@ static bool may_start(const struct seat *seat, enum task_lane lane)
     return !seat->queues[LANE_BULK] && (busy == 0 || busy + 1 < seat->limits[POOL_BULK]);
 }
 
+static bool is_same_address(const struct seat *one, const struct seat *other)
+{
+    return one->remote_address && other->remote_address &&
+           strcmp(one->remote_address, other->remote_address) == 0;
+}
+
+/* Of the share for signing in, one mail host that does not answer, or one client who tries many,
+ * can hold half. */
+static bool may_sign_in(const struct seat *seat, uint32_t share)
+{
+    const struct connection *each;
+    uint32_t all = 0, of_host = 0, of_address = 0, half = (share + 1) / 2;
+    DL_FOREACH2(seat_sessions(seat)->unproven, each, unproven_next)
+    {
+        all++;
+        of_host += each->seat->account->host == seat->account->host;
+        of_address += is_same_address(each->seat, seat);
+    }
+    return all < share && of_host < half && of_address < half;
+}
+
 /* Workers are for all: neither one host nor those who have yet to prove who they are can hold more
  * than a share of them, however slowly they are answered. */
 static bool has_worker_to_spare(const struct seat *seat)
@@ -185,8 +206,7 @@ static bool has_worker_to_spare(const struct seat *seat)
     uint32_t share = sessions->config.threads_max / WORKERS_SHARE;
     if (share == 0)
         share = 1;
-    return seat->account->host->leased < share * 2 &&
-           (seat->verified || sessions->unproven < share);
+    return seat->account->host->leased < share * 2 && (seat->verified || may_sign_in(seat, share));
 }
 
 static bool lease_locked(struct seat *seat, struct task *task)
@@ -209,7 +229,8 @@ static bool lease_locked(struct seat *seat, struct task *task)
     seat->session->references++; /* until lease_release */
     seat->account->host->leased++;
     sessions->leased++;
-    sessions->unproven += connection->unproven;
+    if (connection->unproven)
+        DL_APPEND2(sessions->unproven, connection, unproven_prev, unproven_next);
     worker_push_locked(sessions, task);
     return true;
 }
@@ -220,7 +241,8 @@ void pool_unlease_locked(struct connection *connection)
     connection->task = NULL;
     connection->seat->account->host->leased--;
     sessions->leased--;
-    sessions->unproven -= connection->unproven;
+    if (connection->unproven)
+        DL_DELETE2(sessions->unproven, connection, unproven_prev, unproven_next);
     connection->unproven = false;
 }
 

@@ -28,6 +28,7 @@ enum err seat_new_locked(struct session *session, const struct credentials *cred
     seat->limits[POOL_BULK] = sessions->config.bulk_connections;
     arena_init(&seat->info_arena);
     if (credentials->remote_address) {
+        seat->remote_address = xstrdup(credentials->remote_address);
         size_t size = strlen(credentials->remote_address) + 1 + ACCOUNT_ID_BYTES;
         seat->throttle_key = xalloc(size);
         snprintf(seat->throttle_key, size, "%s %s", credentials->remote_address, account_id);
@@ -57,6 +58,7 @@ void seat_free_locked(struct seat *seat)
     secret_wipe(&seat->password);
     secret_wipe(&seat->access_token);
     free(seat->throttle_key);
+    free(seat->remote_address);
     free(seat->host);
     free(seat->username);
     free(seat);
@@ -93,7 +95,9 @@ void seat_shut_locked(struct seat *seat, const struct fault *fault)
         while (seat->queues[lane])
             pool_fail_locked(seat->queues[lane], fault->code, fault->detail);
     DL_FOREACH_SAFE (seat->connections, connection, next_connection) {
-        if (!connection->task)
+        if (connection->task)
+            worker_cancel_locked(connection);
+        else
             pool_bury_locked(connection);
     }
 }

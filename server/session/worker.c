@@ -181,8 +181,10 @@ void task_submit(struct task *task)
     sessions_unlock(sessions);
 }
 
-static void connection_cancel_locked(struct connection *connection)
+void worker_cancel_locked(struct connection *connection)
 {
+    if (connection == held)
+        return;
     __atomic_store_n(&connection->cancelled, true,
                      __ATOMIC_RELAXED); /* an open under way polls it */
     if (connection->backend)
@@ -194,7 +196,7 @@ static void cancel_running_locked(struct task *task)
     struct connection *connection = task->connection;
     if (!connection || connection->task != task || task->lane == LANE_INTERACTIVE)
         return;
-    connection_cancel_locked(connection);
+    worker_cancel_locked(connection);
 }
 
 void task_cancel(struct task *task)
@@ -216,11 +218,7 @@ static void cancel_everything_locked(struct sessions *sessions)
     struct seat *seat;
     DL_FOREACH2(sessions->seats, seat, all_next)
     {
-        struct connection *connection;
         seat_shut_locked(seat, &stopping);
-        DL_FOREACH (seat->connections, connection) {
-            connection_cancel_locked(connection);
-        }
     }
 }
 

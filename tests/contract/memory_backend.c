@@ -29,6 +29,7 @@ static enum err enter(struct backend *backend, struct call *call, enum memory_op
     server->stats.calls[op]++;
     if (++server->stats.running > server->stats.most_running)
         server->stats.most_running = server->stats.running;
+    self->call = call;
     enum err err = memory_server_suffer(server, self, NULL, op, call);
     if (err) {
         server->stats.running--;
@@ -48,6 +49,11 @@ static enum err leave(struct backend *backend, enum err err)
 {
     struct memory_connection *self = connection_of(backend);
     pthread_mutex_lock(&self->server->lock);
+    if (self->late && !err) {
+        self->lost |= err_kills_connection(self->late);
+        err = fault_set(&self->call->fault, self->late, "scripted");
+    }
+    self->late = OK;
     self->server->stats.running--;
     pthread_mutex_unlock(&self->server->lock);
     __atomic_store_n(&self->busy, 0, __ATOMIC_RELEASE);

@@ -38,6 +38,8 @@ struct memory_fault {
     int delay_ms;   /* first; a cancel or the deadline ends it early */
     bool block;     /* then, until cancelled, the deadline, or memory_server_release */
     enum err err;   /* then; OK: the call goes on as if nothing had been */
+    bool late;      /* err only after all was done and told, as when the process that did it dies */
+    int retry_after_s; /* what the fault says of it */
 };
 
 struct memory_stats {

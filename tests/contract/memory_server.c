@@ -345,9 +345,12 @@ enum err memory_server_suffer(struct memory_server *server, struct memory_connec
             err = wait_until(server, connection, cancelled, clock_now_ms() + now.delay_ms, call);
         if (!err && now.block)
             err = wait_until(server, connection, cancelled, DEADLINE_NONE, call);
-        if (!err && now.err) {
+        if (!err && now.err && now.late) {
+            connection->late = now.err;
+        } else if (!err && now.err) {
             if (connection && err_kills_connection(now.err))
                 connection->lost = true;
+            call->fault.retry_after_s = now.retry_after_s;
             err = fault_set(&call->fault, now.err, "scripted");
         }
         break;

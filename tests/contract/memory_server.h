@@ -42,6 +42,8 @@ struct memory_connection {
     struct memory_connection *next;
     char *selected;
     bool cancelled, lost;
+    struct call *call;                     /* the running one */
+    enum err late;                         /* how it ends after all was done */
     int busy;                              /* atomic: 1 while a thread is inside */
     int news;                              /* eventfd: readable when the selected folder changed */
     uint64_t told_generation, told_modseq; /* what sync said last, and to which view */

@@ -76,7 +76,7 @@ static inline void fixture_open_world(struct fixture *fixture)
     struct store_options options = {
         .data_dir = fixture->data_dir, .memory = true, .render = fixture_render};
     assert_int_equal(store_open(&options, &fault, &fixture->store), OK);
-    assert_int_equal(reach_new(HOST, &fault, &fixture->reach), OK);
+    assert_int_equal(reach_new(HOST ",elsewhere.example.test", &fault, &fixture->reach), OK);
     fixture->world = (struct backend_world){.reach = fixture->reach};
     fixture->server = memory_server_new(HOST);
 }

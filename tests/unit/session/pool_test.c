@@ -328,34 +328,105 @@ static void an_idle_connection_gives_way_when_the_host_is_full(void **state)
     assert_true(memory_server_stats(fixture.server).opened >= 6);
 }
 
-static void those_who_sign_in_hold_a_share_of_the_workers_only(void **state)
+#define ELSEWHERE "elsewhere.example.test"
+
+/* Five sign-ins hang; `hosts` and `addresses` are how many different ones they use. Gives how many
+ * got as far as the mail server. */
+static uint32_t hanging_sign_ins(uint32_t hosts, uint32_t addresses)
 {
-    (void)state;
     struct session *sessions[5];
     struct seat *seat;
     struct job hanging[5], list;
+    struct memory_server *other = memory_server_new(ELSEWHERE);
+    struct memory_server *const servers[2] = {fixture.server, other};
     struct sessions_config config = fixture_config(&fixture);
-    config.threads_max = 8;
+    config.threads_max = 16; /* four for signing in */
     config.signin_failures_max = 100;
     fixture_start(&fixture, &config);
     assert_int_equal(job_run(&list, fixture.seat, NEED_CONNECTION, LANE_INTERACTIVE, 0, work_noop),
                      OK);
-    memory_server_script(fixture.server,
-                         &(struct memory_fault){.op = MEMORY_OPEN, .times = 5, .block = true});
-    for (int i = 0; i < 5; i++) {
-        assert_int_equal(fixture_sign_in(&fixture, "secret", &sessions[i], &seat), OK);
+    for (int i = 0; i < 2; i++)
+        memory_server_script(servers[i],
+                             &(struct memory_fault){.op = MEMORY_OPEN, .times = 5, .block = true});
+    for (uint32_t i = 0; i < 5; i++) {
+        struct credentials credentials = fixture_credentials("secret");
+        struct fault fault = {0};
+        char token[SESSION_TOKEN_BYTES], address[16];
+        snprintf(address, sizeof address, "192.0.2.%u", i % addresses);
+        credentials.remote_address = address;
+        credentials.host = i % hosts ? ELSEWHERE : HOST;
+        assert_int_equal(session_open(fixture.sessions, &credentials, &fault, token, &sessions[i]),
+                         OK);
+        secret_wipe(&credentials.password);
+        assert_int_equal(session_seat(sessions[i], "me", &fault, &seat), OK);
         job_submit(&hanging[i], seat, NEED_CONNECTION, LANE_INTERACTIVE, 0, work_noop);
     }
-    wait_blocked(2);
+    wait_blocked(1);
     sleep_ms(50);
-    assert_int_equal(memory_server_stats(fixture.server).blocked, 2);
+    uint32_t blocked = memory_server_stats(fixture.server).blocked;
+    blocked += memory_server_stats(other).blocked;
     assert_int_equal(job_run(&list, fixture.seat, NEED_CONNECTION, LANE_INTERACTIVE, 0, work_noop),
                      OK);
     memory_server_release(fixture.server);
+    memory_server_release(other);
     for (int i = 0; i < 5; i++) {
         assert_int_equal(job_wait(&hanging[i]), OK);
+        session_end(sessions[i]);
         session_give(&sessions[i]);
     }
+    for (int i = 0; i < 2000 && memory_server_stats(other).open; i++)
+        sleep_ms(1);
+    memory_server_free(&other);
+    return blocked;
+}
+
+static void those_who_sign_in_hold_a_share_of_the_workers_only(void **state)
+{
+    (void)state;
+    assert_int_equal(hanging_sign_ins(2, 5), 4);
+}
+
+static void sign_ins_at_one_host_hold_half_of_that_share(void **state)
+{
+    (void)state;
+    assert_int_equal(hanging_sign_ins(1, 5), 2);
+}
+
+static void sign_ins_from_one_address_hold_half_of_that_share(void **state)
+{
+    (void)state;
+    assert_int_equal(hanging_sign_ins(2, 1), 2);
+}
+
+static void work_that_runs_is_cut_when_its_session_ends(void **state)
+{
+    (void)state;
+    static const enum task_lane lanes[] = {LANE_BULK, LANE_INTERACTIVE};
+    struct job running[2], opening;
+    struct session *other;
+    struct seat *seat;
+    fixture_deliver(&fixture, "big");
+    start();
+    int64_t inbox = fixture_inbox(fixture.seat);
+    assert_int_equal(job_run(&running[0], fixture.seat, NEED_FOLDER, LANE_INTERACTIVE, inbox, NULL),
+                     OK);
+    assert_int_equal(fixture_sign_in(&fixture, "secret", &other, &seat), OK);
+    assert_int_equal(job_run(&running[0], seat, NEED_CONNECTION, LANE_BULK, inbox, work_noop), OK);
+    memory_server_script(fixture.server,
+                         &(struct memory_fault){.op = MEMORY_READ, .times = 2, .block = true});
+    for (int i = 0; i < 2; i++)
+        job_submit(&running[i], fixture.seat, NEED_CONNECTION, lanes[i], inbox, work_read);
+    wait_blocked(2);
+    memory_server_script(fixture.server, &(struct memory_fault){.op = MEMORY_OPEN, .block = true});
+    job_submit(&opening, fixture.seat, NEED_CONNECTION, LANE_BULK, inbox, work_noop);
+    wait_blocked(3);
+    session_end(fixture.session);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(job_wait(&running[i]), ERR_CANCELLED);
+    assert_int_equal(job_wait(&opening), ERR_CANCELLED);
+    /* another session of the same account goes on */
+    assert_int_equal(job_run(&opening, seat, NEED_CONNECTION, LANE_BULK, inbox, work_noop), OK);
+    session_give(&other);
 }
 
 static void an_ended_session_refuses_and_closes(void **state)
@@ -499,6 +570,9 @@ int main(void)
         TEST(an_idle_connection_gives_way_when_the_server_hangs_up_on_new_ones),
         TEST(an_idle_connection_gives_way_when_the_host_is_full),
         TEST(those_who_sign_in_hold_a_share_of_the_workers_only),
+        TEST(sign_ins_at_one_host_hold_half_of_that_share),
+        TEST(sign_ins_from_one_address_hold_half_of_that_share),
+        TEST(work_that_runs_is_cut_when_its_session_ends),
         TEST(an_ended_session_refuses_and_closes),
         TEST(a_session_nobody_uses_ends),
         TEST(workers_without_work_use_no_processor),
