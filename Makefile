@@ -122,6 +122,7 @@ $(BUILD)/postern: $(foreach l,$(LIB_ORDER),$(BUILD)/lib/$(l).a)
 # Session tests run on the contract's in-memory backend.
 MEMORY_BACKEND := $(filter-out %_fixture.c,$(wildcard tests/contract/memory_*.c))
 session_unit_extra := $(MEMORY_BACKEND)
+wall_unit_extra := $(MEMORY_BACKEND)
 session_links := net
 UNIT_LAYERS := base http net mail wall store session api main
 define unit_rules
