@@ -23,6 +23,7 @@ from rig import Load, Postern, RssWatch, alternate, build_load, median, ratio
 import bulk
 from dovecot import Dovecot
 from imapwire import ImapWire
+from wall import Wall
 
 USER, PASSWORD = "bench@example.com", "bench password"
 FIELDS = "(UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE BODY.PEEK[HEADER.FIELDS (REFERENCES)])"
@@ -40,6 +41,8 @@ class Scale:
         self.attachment_rounds = 3 if quick else 5
         self.first_page_rounds = 2 if quick else 5
         self.sessions = 30 if quick else 100
+        self.idle_connections = 60 if quick else 500
+        self.every_scenario = 6 if quick else 1
         self.resting = ("tls",) if quick else ("tls", "plain")
 
 
@@ -51,8 +54,8 @@ class Bench:
         self.members = [f"member{number:03}@example.com" for number in range(self.scale.sessions + 10)]
         users = {USER: PASSWORD, **{member: PASSWORD for member in self.members}}
         self.dovecot = Dovecot(directory / "mail-server", users, extra_config=(
-            "mail_max_userip_connections = 400\nservice imap {\n  process_limit = 600\n}\n"))
-        self.started = 0
+            "mail_max_userip_connections = 400\nservice imap {\n  process_limit = 900\n}\n"))
+        self.user, self.started = USER, 0
         self.verdicts = []
 
     # ---- the pieces ----
@@ -244,6 +247,7 @@ class Bench:
             self.rates(postern, tokens)
         self.attachments()
         self.sessions()
+        Wall(self).run()
 
     def print_verdicts(self):
         title("Aims")

@@ -92,37 +92,62 @@ class Postern:
                           headers={"Cache-Control": "only-if-cached"})
         return answer["sync"]
 
-    def await_complete(self, token, folder):
+    def await_complete(self, token, folder, step_s=0.05):
         deadline = time.monotonic() + PATIENCE_S
         while not self.sync_of(token, folder)["complete"]:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{folder} is not mirrored after {PATIENCE_S} s")
-            time.sleep(0.05)
+            time.sleep(step_s)
 
-    # ---- /proc ----
-    def _status(self, name, task=None):
-        place = Path("/proc", str(self.pid), *(("task", task) if task else ()), "status")
+    # ---- /proc: the main process and its workers together ----
+    def pids(self):
+        """The main process first."""
+        children = set()
+        for task in os.listdir(f"/proc/{self.pid}/task"):
+            children.update(map(int, Path(f"/proc/{self.pid}/task/{task}/children").read_text().split()))
+        return [self.pid, *sorted(children)]
+
+    @staticmethod
+    def _status(pid, name, task=None):
+        place = Path("/proc", str(pid), *(("task", task) if task else ()), "status")
         return int(re.search(rf"^{name}:\s+(\d+)", place.read_text(), re.M)[1])
 
+    def rss_of(self, pid):
+        return self._status(pid, "VmRSS")
+
     def rss_kib(self):
-        return self._status("VmRSS")
+        return sum(self.rss_of(pid) for pid in self.pids())
 
     def peak_kib(self):
-        return self._status("VmHWM")
+        return sum(self._status(pid, "VmHWM") for pid in self.pids())
+
+    @staticmethod
+    def sockets_of(pid):
+        links = []
+        for name in Path(f"/proc/{pid}/fd").iterdir():
+            try:
+                links.append(os.readlink(name))
+            except OSError:
+                pass
+        return sum(link.startswith("socket:") for link in links)
 
     def cpu_us(self):
-        words = Path("/proc", str(self.pid), "stat").read_text().rpartition(")")[2].split()
-        return (int(words[11]) + int(words[12])) * 1_000_000 // os.sysconf("SC_CLK_TCK")
+        ticks = 0
+        for pid in self.pids():
+            words = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
+            ticks += int(words[11]) + int(words[12])
+        return ticks * 1_000_000 // os.sysconf("SC_CLK_TCK")
 
     def switches(self):
         """Context switches so far, of the threads that live."""
         total = 0
-        for task in os.listdir(f"/proc/{self.pid}/task"):
-            try:
-                total += self._status("voluntary_ctxt_switches", task)
-                total += self._status("nonvoluntary_ctxt_switches", task)
-            except (OSError, TypeError):
-                pass
+        for pid in self.pids():
+            for task in os.listdir(f"/proc/{pid}/task"):
+                try:
+                    total += self._status(pid, "voluntary_ctxt_switches", task)
+                    total += self._status(pid, "nonvoluntary_ctxt_switches", task)
+                except (OSError, TypeError):
+                    pass
         return total
 
 

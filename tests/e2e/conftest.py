@@ -12,7 +12,7 @@ Fixtures
   server       (session) postern under test, in front of dovecot: default_imap is dovecot's TLS port
   start_server function: another postern with its own data directory and settings, stopped after the test:
                start_server(request_timeout="2s", default_imap="").  .stop() gives the exit code.
-               start_server(data_dir=path) uses that directory.
+               start_server(data_dir=path) uses that directory; start_server(environment={...}) sets variables.
   api          client without credentials
   basic        client of `mailbox` by HTTP Basic;      demo_basic    of `demo`
   session      client of `mailbox` with a session;     demo_session  of `demo`
@@ -107,13 +107,14 @@ def demo(dovecot):
 @pytest.fixture(scope="session")
 def make_server(dovecot, mailboxes, demo, contract, tmp_path_factory):
     """Makes a Server, not started, that trusts and may reach `dovecot`; keyword settings win."""
-    def make(**settings):
+    def make(environment=None, **settings):
         settings.setdefault("data_dir", tmp_path_factory.mktemp("postern"))
         defaults = {"listen": "127.0.0.1:0", "allowed_hosts": "127.0.0.1,localhost", "ca_file": dovecot.ca_file,
                     "default_imap": f"tls://localhost:{dovecot.imaps_port}", "signin_failures_max": 100000,
                     # Hundreds of mailboxes are used once: Dovecot has 300 processes for all of them.
                     "connection_idle": "5s", "workers": WORKERS}
         made = Server(BINARY, {**defaults, **settings}, contract)
+        made.environment = environment or {}
         made.secrets = lambda: [DEMO_PASSWORD, demo.user, *mailboxes.secrets(), *subjects()]
         return made
     return make

@@ -31,6 +31,7 @@ class Server:
         self.log_file = self.data_dir.with_name(f"{self.data_dir.name}-{os.urandom(4).hex()}.log")
         self.host, self.port = None, None
         self.tokens = []          # clients add every token they were given
+        self.environment = {}     # besides ours
         self.expect_exit = 0      # what stop_and_check wants
         self.secrets = lambda: []
         self._child = None
@@ -48,7 +49,7 @@ class Server:
         flags = [f"--{name.replace('_', '-')}={value}" for name, value in self.settings.items()]
         self._code = None
         with open(self.log_file, "ab") as log:
-            self._child = Child([self.binary, "serve", *flags], env=environment(), stdout=log, stderr=log)
+            self._child = Child([self.binary, "serve", *flags], env=environment(**self.environment), stdout=log, stderr=log)
         started = self.wait_for_event("started", START_TIMEOUT_S)
         address = started["address"]
         if not address.startswith("unix:"):
