@@ -5,6 +5,7 @@
 #include "decode_private.h"
 #include "text.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -177,6 +178,25 @@ const char *charset_find(const char *name, size_t length)
         bsearch(key, charset_rows, sizeof charset_rows / sizeof charset_rows[0],
                 sizeof charset_rows[0], row_order);
     return row ? row->iconv : NULL;
+}
+
+static bool is_first_of_its_kind(size_t row)
+{
+    const char *name = charset_rows[row].iconv;
+    if (strcmp(name, CHARSET_UTF8) == 0)
+        return false;
+    for (size_t i = 0; i < row; i++)
+        if (strcmp(charset_rows[i].iconv, name) == 0)
+            return false;
+    return true;
+}
+
+const char *charset_nth(size_t n)
+{
+    for (size_t i = 0; i < sizeof charset_rows / sizeof charset_rows[0]; i++)
+        if (is_first_of_its_kind(i) && n-- == 0)
+            return charset_rows[i].iconv;
+    return NULL;
 }
 
 uint32_t charset_windows_1252(unsigned char byte)

@@ -16,6 +16,8 @@ void *decode_chain_own(struct decode_chain *chain, size_t size, void (*clear)(vo
  * when it is none we know. A closed list: some of glibc's converters have been made to loop or
  * abort by their input, and their names come from strangers. */
 const char *charset_find(const char *name, size_t length);
+/* All that charset_find may return, each once, but UTF-8; NULL behind the last. */
+const char *charset_nth(size_t n);
 /* Unicode of one windows-1252 byte; U+FFFD for the five unassigned. */
 uint32_t charset_windows_1252(unsigned char byte);
 /* Writes 1 to 4 bytes; U+FFFD for what is no character. */
