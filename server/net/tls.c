@@ -11,6 +11,7 @@
 
 #include <limits.h>
 #include <openssl/err.h>
+#include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -39,16 +40,34 @@ static void set_up(SSL_CTX *context)
     SSL_CTX_sess_set_new_cb(context, keep_session);
 }
 
+static bool load(SSL_CTX *context, const char *ca_file)
+{
+    if (ca_file)
+        return SSL_CTX_load_verify_file(context, ca_file) == 1;
+    tls_roots_load(SSL_CTX_get_cert_store(context));
+    return true;
+}
+
+/* What OpenSSL loads at the first connection of a process is loaded now, while files can be read.
+ */
+static bool warm_up(SSL_CTX *context)
+{
+    unsigned char byte;
+    SSL *ssl = SSL_new(context);
+    SSL_free(ssl);
+    return ssl && RAND_bytes(&byte, sizeof byte) == 1 && RAND_priv_bytes(&byte, sizeof byte) == 1;
+}
+
 enum err tls_trust_new(const char *ca_file, struct fault *fault, struct tls_trust **out)
 {
     ERR_clear_error();
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
-    if (!context)
+    if (!context || !warm_up(context)) {
+        SSL_CTX_free(context);
         return fault_set(fault, ERR_INTERNAL, "OpenSSL does not start");
+    }
     set_up(context);
-    int loaded = ca_file ? SSL_CTX_load_verify_file(context, ca_file)
-                         : SSL_CTX_set_default_verify_paths(context);
-    if (loaded != 1) {
+    if (!load(context, ca_file)) {
         const char *why = ERR_reason_error_string(ERR_peek_last_error());
         SSL_CTX_free(context);
         ERR_clear_error();

@@ -16,6 +16,9 @@ struct tls_trust {
     struct tls_sessions *sessions; /* owned */
 };
 
+/* tls_roots.c: what the system trusts, read whole. */
+void tls_roots_load(X509_STORE *store);
+
 enum err tls_handshake(struct stream *stream);
 ssize_t tls_read(struct stream *stream, void *out, size_t capacity);
 ssize_t tls_write(struct stream *stream, const void *data, size_t length); /* some of it */
