@@ -130,6 +130,11 @@ static struct backend_world make_world(const struct service *service)
         .untagged_max = (uint32_t)settings->mail_untagged_max,
         .folders_max = (uint32_t)settings->mail_folders_max,
         .command_bytes_max = (uint64_t)settings->mail_command_bytes_max,
+        .answer_bytes_max = 256ull << 20,
+        .command_ms_max = 30u * 60 * 1000,
+        .parts_max = BACKEND_PARTS_MAX,
+        .message_cpu_ms_max = 250,
+        .message_bytes_max = 64ull << 20,
     };
 }
 

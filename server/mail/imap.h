@@ -262,15 +262,17 @@ struct mailimap_body *imapc_etpan_body(struct mailimap_response_data *parsed);
 void imapc_envelope_convert(struct arena *arena, const struct mailimap_envelope *from,
                             struct envelope *out, uint32_t *limited);
 void imapc_structure_convert(struct arena *arena, const struct mailimap_body *body,
-                             struct message *out);
+                             uint32_t parts_max, struct message *out);
 /* BODYSTRUCTURE that libetpan refuses: read as far as it makes sense. */
-bool imapc_structure_salvage(struct arena *arena, struct imapc_span structure, struct message *out);
+bool imapc_structure_salvage(struct arena *arena, struct imapc_span structure, uint32_t parts_max,
+                             struct message *out);
 
 /* How both readers of BODYSTRUCTURE write the tree (imap_tree.c). */
 struct imapc_tree {
     struct arena *arena;
     struct part *parts;
     uint32_t count, capacity;
+    uint32_t count_max; /* and never more than BACKEND_PARTS_MAX */
     uint32_t limited;
 };
 /* The pointer is good until the next add; NULL when there are too many. */

@@ -107,7 +107,8 @@ static bool take_nested_items(struct imapc_records *records, const struct imapc_
                               struct message *out)
 {
     struct imapc_span none = {0};
-    uint32_t depth_max = records->imap->wire.world->nesting_max;
+    const struct backend_world *world = records->imap->wire.world;
+    uint32_t depth_max = world->nesting_max, parts_max = world->parts_max;
     struct mailimap_response_data *both =
         imapc_etpan_parse(fetch->envelope, fetch->structure, depth_max);
     struct mailimap_response_data *envelope =
@@ -124,9 +125,9 @@ static bool take_nested_items(struct imapc_records *records, const struct imapc_
     if (read)
         imapc_envelope_convert(&records->arena, read, &out->envelope, &out->limited);
     if (body)
-        imapc_structure_convert(&records->arena, body, out);
+        imapc_structure_convert(&records->arena, body, parts_max, out);
     else if (!fetch->structure.text ||
-             !imapc_structure_salvage(&records->arena, fetch->structure, out))
+             !imapc_structure_salvage(&records->arena, fetch->structure, parts_max, out))
         out->limited |= LIMITED_UNREADABLE;
     imapc_etpan_free(both);
     imapc_etpan_free(envelope);

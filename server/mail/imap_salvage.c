@@ -162,9 +162,10 @@ static bool salvage_body(struct imapc_tree *tree, struct imapc_span body, int32_
                                   : salvage_leaf(tree, body, parent, id, levels - 1);
 }
 
-bool imapc_structure_salvage(struct arena *arena, struct imapc_span structure, struct message *out)
+bool imapc_structure_salvage(struct arena *arena, struct imapc_span structure, uint32_t parts_max,
+                             struct message *out)
 {
-    struct imapc_tree tree = {.arena = arena};
+    struct imapc_tree tree = {.arena = arena, .count_max = parts_max};
     if (!is_list(structure))
         return false;
     if (!salvage_body(&tree, structure, -1, begins_with_list(structure) ? "" : "1", LEVELS_MAX))

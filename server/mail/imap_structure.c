@@ -127,9 +127,9 @@ static void convert_body(struct imapc_tree *tree, const struct mailimap_body *bo
 }
 
 void imapc_structure_convert(struct arena *arena, const struct mailimap_body *body,
-                             struct message *out)
+                             uint32_t parts_max, struct message *out)
 {
-    struct imapc_tree tree = {.arena = arena};
+    struct imapc_tree tree = {.arena = arena, .count_max = parts_max};
     convert_body(&tree, body, -1, body->bd_type == MAILIMAP_BODY_MPART ? "" : "1");
     imapc_tree_finish(&tree, out);
 }

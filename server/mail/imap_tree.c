@@ -10,7 +10,7 @@
 
 struct part *imapc_tree_add(struct imapc_tree *tree, int32_t parent, const char *id)
 {
-    if (tree->count == BACKEND_PARTS_MAX) {
+    if (tree->count >= tree->count_max || tree->count >= BACKEND_PARTS_MAX) {
         tree->limited |= LIMITED_PARTS;
         return NULL;
     }

@@ -20,12 +20,7 @@ static char host[256], port[16], user[128], word[128];
 static struct secret password;
 static struct backend_target target_now;
 static struct backend_world world = {
-    .line_bytes_max = 64 << 10,
-    .literal_bytes_max = 8 << 20,
-    .nesting_max = 100,
-    .untagged_max = 200000,
-    .folders_max = 100000,
-    .command_bytes_max = 4ull << 30,
+    BACKEND_WORLD_LIMITS,
 };
 
 static void die(const char *what)

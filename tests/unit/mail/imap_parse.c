@@ -38,8 +38,8 @@ static const char *structure(const char *text)
     struct mailimap_response_data *parsed = imapc_etpan_parse(none, span_of(text), 100);
     buf_init(&out, 65536);
     if (parsed)
-        imapc_structure_convert(&arena, imapc_etpan_body(parsed), &message);
-    else if (imapc_structure_salvage(&arena, span_of(text), &message))
+        imapc_structure_convert(&arena, imapc_etpan_body(parsed), BACKEND_PARTS_MAX, &message);
+    else if (imapc_structure_salvage(&arena, span_of(text), BACKEND_PARTS_MAX, &message))
         buf_char(&out, '~');
     imapc_etpan_free(parsed);
     for (uint32_t i = 0; i < message.part_count; i++)
@@ -176,7 +176,7 @@ static void deep_nesting_is_cut_not_followed(void **state)
     for (size_t i = 0; i < depth; i++)
         put = stpcpy(put, " \"MIXED\")");
     assert_null(imapc_etpan_parse(none, span_of(text), 100));
-    assert_true(imapc_structure_salvage(&arena, span_of(text), &message));
+    assert_true(imapc_structure_salvage(&arena, span_of(text), BACKEND_PARTS_MAX, &message));
     assert_true(message.limited & LIMITED_DEPTH);
     assert_in_range(message.part_count, 1, 64);
 }
@@ -189,14 +189,23 @@ static void too_many_parts_are_cut(void **state)
     (void)state;
     buf_init(&text, 1 << 20);
     buf_char(&text, '(');
-    for (int i = 0; i < 3000; i++)
+    for (int i = 0; i < 12000; i++)
         buf_text(&text, "(\"A\" \"B\" NIL NIL NIL \"7BIT\" 1)");
     buf_text(&text, " \"MIXED\")");
     struct mailimap_response_data *parsed =
         imapc_etpan_parse(none, (struct imapc_span){text.data, text.length}, 100);
     assert_non_null(parsed);
-    imapc_structure_convert(&arena, imapc_etpan_body(parsed), &message);
+    imapc_structure_convert(&arena, imapc_etpan_body(parsed), 1000, &message);
+    assert_int_equal(message.part_count, 1000);
+    assert_true(message.limited & LIMITED_PARTS);
+    message = (struct message){0};
+    imapc_structure_convert(&arena, imapc_etpan_body(parsed), UINT32_MAX, &message);
     imapc_etpan_free(parsed);
+    assert_int_equal(message.part_count, BACKEND_PARTS_MAX);
+    assert_true(message.limited & LIMITED_PARTS);
+    message = (struct message){0};
+    assert_true(imapc_structure_salvage(&arena, (struct imapc_span){text.data, text.length}, 1000,
+                                        &message));
     assert_int_equal(message.part_count, 1000);
     assert_true(message.limited & LIMITED_PARTS);
     buf_clear(&text);
@@ -414,10 +423,12 @@ static void damaged_responses_crash_nothing(void **state)
                     imapc_envelope_convert(&arena, imapc_etpan_envelope(parsed), &message.envelope,
                                            &message.limited);
                 if (parsed && imapc_etpan_body(parsed))
-                    imapc_structure_convert(&arena, imapc_etpan_body(parsed), &message);
+                    imapc_structure_convert(&arena, imapc_etpan_body(parsed), BACKEND_PARTS_MAX,
+                                            &message);
                 imapc_etpan_free(parsed);
                 if (read.structure.text)
-                    (void)imapc_structure_salvage(&arena, read.structure, &message);
+                    (void)imapc_structure_salvage(&arena, read.structure, BACKEND_PARTS_MAX,
+                                                  &message);
                 free(text);
                 arena_clear(&arena);
             }

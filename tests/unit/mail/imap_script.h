@@ -221,13 +221,10 @@ static void desk_prepare(struct desk *desk, const char *text)
     desk->world = (struct backend_world){
         .reach = desk->reach,
         .trust = desk->trust,
-        .line_bytes_max = 64 * 1024,
-        .literal_bytes_max = 1024 * 1024,
-        .nesting_max = 100,
-        .untagged_max = 1000,
-        .folders_max = 1000,
-        .command_bytes_max = 64 * 1024 * 1024,
+        BACKEND_WORLD_LIMITS,
     };
+    desk->world.untagged_max = desk->world.folders_max = 1000; /* soon reached */
+    desk->world.command_bytes_max = 64u << 20;
     script_start(&desk->script, text);
 }
 
