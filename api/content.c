@@ -36,11 +36,10 @@ struct download {
 static void set_headers(const struct download *download)
 {
     struct request *request = download->request;
-    const char *type = download->part ? download->part->type : "message/rfc822";
     request_set_validator(request, download->etag, CACHE_IMMUTABLE);
     request_set_header(request, "Accept-Ranges", "bytes");
     request_set_header(request, "Content-Disposition",
-                       disposition_value(&request->arena, type, download->file_name));
+                       disposition_value(&request->arena, download->type, download->file_name));
     request_set_header(request, "Content-Security-Policy", "sandbox; default-src 'none'");
     if (download->status == 206 && download->total != UNKNOWN)
         request_set_header(request, "Content-Range",
