@@ -14,6 +14,21 @@
 #define RANGES_A_FRAME 8192u    /* of uids */
 #define RANGES_MAX     1000000u /* in one FRAME_PRESENT or FRAME_REMOVED: 8 MB in the main process */
 
+/* The longest texts that cross, beside BACKEND_*_MAX. Answers are cut to them, at a code point; a
+ * call that passes one is too large. Cleaning makes three bytes of one that is no UTF-8. */
+enum {
+    RECORD_TEXT_BYTES = BACKEND_HEADER_VALUE_BYTES_MAX, /* subjects, names, header values */
+    RECORD_NAME_BYTES = 4096,                           /* mailboxes, as `remote` and as path */
+    RECORD_ID_BYTES = 3 * BACKEND_MESSAGE_ID_BYTES_MAX, /* message, content and remote ids */
+    RECORD_TOKEN_BYTES = 1536,                          /* media types and their like */
+    RECORD_SECTION_BYTES = 1024,
+    RECORD_KEYWORD_BYTES = 255, /* of a mail server's; longer ones are left out */
+    RECORD_FILE_NAME_BYTES = 255,
+    RECORD_USERNAME_BYTES = BACKEND_USERNAME_BYTES_MAX,
+    RECORD_HOST_BYTES = 255,
+    RECORD_RETRY_MAX_S = 3600,
+};
+
 /* ---- calls: request.c ---- */
 
 /* One call's arguments; each kind uses its own, see the table in request.c. */
