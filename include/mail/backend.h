@@ -285,7 +285,7 @@ extern const struct backend_ops *const backend_direct[PROTOCOL_COUNT];
 /* Once, before threads: GMime, libetpan's extension table, debug hooks off. */
 void backend_init(void);
 /* Loads what this layer would else load from files while it works: charset converters. Afterwards
- * no call opens a file. About 10 ms and 1 MiB. */
+ * no call opens a file. About 5 ms and 1 MiB. */
 void backend_preload(void);
 
 /* ---- the only callers of ops: each checks arguments, counts and times (call->upstream_us) ---- */

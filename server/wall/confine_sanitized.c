@@ -2,9 +2,9 @@
  *
  * Tests run in the same sandbox as the real thing, with these holes and no others: terabytes of
  * address space are reserved for shadow memory, so there is no RLIMIT_AS; every thread has a
- * signal stack; the memory map is read when something is reported, so the runtime is told to read
- * it before. A leak check stops the process by ptrace, which is deadly here: leaks are what
- * `workers = 0` is for.
+ * signal stack; the memory map and the program's debug information are read when something is
+ * reported, so the runtime is made to read both before. A leak check stops the process by ptrace,
+ * which is deadly here: leaks are what `workers = 0` is for.
  */
 #include "confine_inside.h"
 
@@ -34,8 +34,10 @@ int __lsan_is_turned_off(void)
 
 void confine_sanitized_prepare(void)
 {
+    char line[256];
     confined = true;
     __sanitizer_sandbox_on_notify(NULL);
+    __sanitizer_symbolize_pc(__builtin_return_address(0), "%f", line, sizeof line);
 }
 
 #else
