@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REQUEST_MS 5000 /* a frame that has begun must be there whole */
+#define REQUEST_MS 3000 /* a frame that has begun must be there whole */
 #define PARTING_MS 2000 /* for FRAME_END, when the deadline has passed already */
 
 /* ---- the calls ---- */
