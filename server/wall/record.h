@@ -85,10 +85,11 @@ struct answer {
         *ranges; /* RANGES: a piece, in the arena; ascending and disjoint within itself */
     uint32_t range_count;
     struct folder_listing listing;
-    uint32_t uid;             /* PREVIEW */
-    const char *text, *value; /* PREVIEW; HEADER: name and value; SELECTED: remote or NULL */
-    uint64_t number;          /* EXPECT; END: value */
-    const char *bytes;        /* BYTES */
+    uint32_t uid;      /* PREVIEW */
+    const char *text;  /* PREVIEW; HEADER: its name */
+    const char *value; /* HEADER; SELECTED: remote or NULL */
+    uint64_t number;   /* EXPECT; END: value */
+    const char *bytes; /* BYTES */
     size_t length;
     struct quota_resource resource;
     struct backend_info info;

@@ -207,8 +207,8 @@ static bool take_info(struct unpack *from, struct arena *arena, struct answer *o
 static bool take_selected(struct unpack *from, struct arena *arena, struct answer *out)
 {
     (void)arena;
-    out->text = unpack_remote(from, RECORD_NAME_BYTES);
-    return !out->text || is_mailbox(out->text);
+    out->value = unpack_remote(from, RECORD_NAME_BYTES);
+    return !out->value || is_mailbox(out->value);
 }
 
 /* ---- how it ended ---- */
