@@ -6,27 +6,41 @@
 
 #include <fcntl.h>
 #include <iconv.h>
-#include <seccomp.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 
 #define TRANSCRIPT_BYTES (256 * 1024)
+
+static const int file_calls[] = {
+    SYS_openat, SYS_openat2, SYS_faccessat, SYS_readlinkat, SYS_statx,
+#ifdef SYS_open
+    SYS_open,   SYS_stat,    SYS_access,    SYS_readlink,
+#endif
+};
+#define FILE_CALLS (sizeof file_calls / sizeof *file_calls)
 
 /* From now on whoever tries to open a file, dies: a refusal would be taken quietly. Not where a
  * sanitizer wants to read the memory map. */
 static void watch_for_files(void)
 {
-    static const char *const calls[] = {"open", "openat", "openat2", "stat", "access", "readlink"};
+    struct sock_filter code[1 + 2 * FILE_CALLS + 1], *at = code;
+    struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
     if (confine_sanitized)
         return;
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
-        int number = seccomp_syscall_resolve_name(calls[i]);
-        if (number != __NR_SCMP_ERROR)
-            seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, number, 0);
+    *at++ =
+        (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+    for (size_t i = 0; i < FILE_CALLS; i++) {
+        *at++ =
+            (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)file_calls[i], 0, 1);
+        *at++ = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
     }
-    seccomp_load(filter);
-    seccomp_release(filter);
+    *at = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        _exit(99);
 }
 
 static void *count_up(void *argument)
@@ -70,31 +84,10 @@ static void threads_chance_and_the_calendar_still_work(void **state)
 
 /* ---- decoding ---- */
 
-static const char addresses[] = "=?iso-2022-jp?B?GyRCJEYkOSRIGyhC?= <a@example.com>, Group: "
-                                "\xe9t\xe9 <b@example.com>, =?x-unknown?Q?=E9?= <c@example.com>;";
-
-static enum err take_header(struct header_sink *sink, const char *name, const char *value);
-
-struct transcript {
-    struct header_sink sink;
-    struct buf text;
-};
-
-static enum err take_header(struct header_sink *sink, const char *name, const char *value)
-{
-    struct transcript *self = (struct transcript *)sink;
-    buf_text(&self->text, name);
-    buf_text(&self->text, value);
-    return OK;
-}
-
 /* All that the decoders make of some bytes, so that two processes can be compared. */
 static void decode_much(struct buf *out)
 {
     struct arena memory, *arena = &memory;
-    struct transcript transcript = {.sink = {.header = take_header}};
-    struct address_list list = {0};
-    uint32_t limited = 0;
     int64_t date;
     char bytes[0x200];
     arena_init(arena);
@@ -103,16 +96,8 @@ static void decode_much(struct buf *out)
     for (size_t i = 0; charset_nth(i); i++)
         buf_text(out, charset_to_utf8(arena, charset_nth(i), bytes, sizeof bytes));
     buf_text(out, charset_to_utf8(arena, "x-unknown", bytes, sizeof bytes));
-    buf_init(&transcript.text, 65536);
-    static const char headers[] = "Subject: =?koi8-r?B?8NLJ18XU?=\r\nX: =?utf-7?Q?+AOk-?=\r\n\r\n";
-    decode_headers(arena, headers, sizeof headers - 1, &transcript.sink);
-    buf_text(out, transcript.text.data);
-    decode_addresses(arena, addresses, sizeof addresses - 1, &list, &limited);
-    for (uint32_t i = 0; i < list.count; i++)
-        buf_text(out, list.items[i].name ? list.items[i].name : "-");
     if (decode_date("Tue, 1 Jul 2003 10:52:37 +0200", 30, &date))
         buf_text(out, "dated");
-    buf_clear(&transcript.text);
     arena_clear(arena);
 }
 
