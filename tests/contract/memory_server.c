@@ -295,7 +295,8 @@ struct memory_stats memory_server_stats(struct memory_server *server)
 static enum err why_not(const struct memory_connection *connection, const volatile bool *cancelled,
                         struct call *call)
 {
-    if (connection ? connection->cancelled : cancelled && *cancelled)
+    if (connection ? connection->cancelled
+                   : cancelled && __atomic_load_n(cancelled, __ATOMIC_RELAXED))
         return fault_set(&call->fault, ERR_CANCELLED, "cancelled");
     if (connection && connection->lost)
         return fault_set(&call->fault, ERR_UNREACHABLE, "the connection was lost");
