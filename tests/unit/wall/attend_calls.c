@@ -103,12 +103,12 @@ static void the_selected_folder_is_told_when_it_changes(void **state)
     struct request request = request_of(FRAME_SYNC);
     struct answers answers = near_call(&near, request);
     assert_int_equal(answers.count[FRAME_SELECTED], 1);
-    assert_string_equal(answers.last[FRAME_SELECTED].text, "INBOX");
+    assert_string_equal(answers.last[FRAME_SELECTED].value, "INBOX");
     assert_int_equal(near_call(&near, request).count[FRAME_SELECTED], 0);
     assert_int_equal(near_call(&near, request_of(FRAME_NOOP)).count[FRAME_SELECTED], 0);
     request.known.remote = "Sent";
     answers = near_call(&near, request);
-    assert_string_equal(answers.last[FRAME_SELECTED].text, "Sent");
+    assert_string_equal(answers.last[FRAME_SELECTED].value, "Sent");
     near_close(&near);
     fixture_close(&fixture);
 }
