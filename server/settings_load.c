@@ -214,6 +214,10 @@ static void load_variable(struct loader *loader, const char *variable)
     snprintf(place, sizeof place, "%.*s", (int)(equals - variable), variable);
     if (length == strlen("CONFIG") && memcmp(name, "CONFIG", length) == 0)
         return; /* the file's own name, taken by cli.c */
+#ifndef NDEBUG
+    if (length == strlen("CRASH") && memcmp(name, "CRASH", length) == 0)
+        return; /* the workers' switch for tests */
+#endif
     if (row) {
         assign(loader, row, FROM_ENVIRONMENT, place, equals + 1);
         return;
