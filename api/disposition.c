@@ -123,13 +123,11 @@ static const char *name_clean(struct arena *arena, const char *name)
             name = at + 1;
     char *clean = text_clean(arena, name, strlen(name), true);
     drop_disguises(clean);
-    clean += strspn(clean, " ");
+    clean += strspn(clean, " .");
     size_t length = text_cut_bytes(clean, strlen(clean), NAME_MOST_BYTES);
     while (length && (clean[length - 1] == ' ' || clean[length - 1] == '.'))
         length--;
     clean[length] = '\0';
-    if (*clean == '.')
-        *clean = '_';
     return is_device(clean) ? arena_printf(arena, "_%s", clean) : clean;
 }
 

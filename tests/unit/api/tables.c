@@ -461,7 +461,7 @@ static void hostile_names_make_harmless_headers(void **state)
         {"a/b", "\xc2\x85x\xc2\x9f\x7f.txt", "attachment; filename=\"x.txt\""},
         /* what a file system drops or hides */
         {"a/b", "setup.exe. . .", "attachment; filename=\"setup.exe\""},
-        {"a/b", "  .bashrc", "attachment; filename=\"_bashrc\""},
+        {"a/b", "  .bashrc", "attachment; filename=\"bashrc\""},
         {"a/b", "...", "attachment"},
         {"a/b", " \t ", "attachment"},
         {"a/b", "a.txt:stream", "attachment; filename=\"a.txt_stream\""},
