@@ -6,9 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RESOURCES_MAX    100u
-#define HEADER_BYTES_MAX (16u * 1024u * 1024u) /* a section of 1 MiB, decoded as badly as can be   \
-                                                */
+#define RESOURCES_MAX 100u
+#define HEADER_BYTES_MAX                                                                           \
+    (16u * 1024u * 1024u) /* a section of 1 MiB, decoded as badly as can be                        \
+                           */
 
 /* Notes what a sink said. */
 static enum err told(struct exchange *exchange, enum err err)
@@ -206,16 +207,15 @@ static enum err deliver_selected(struct exchange *exchange, const struct answer 
     struct walled *self = exchange->self;
     self->backend.selected = NULL;
     free(self->selected);
-    self->selected = copy_text(answer->value);
+    self->selected = copy_text(answer->text);
     self->backend.selected = self->selected;
     return OK;
 }
 
-/* ---- the tables ---- */
+/* ---- by kind ---- */
 
-#define BIT(kind) (1u << ((kind)-FRAME_FACTS))
-
-static enum err (*const deliveries[])(struct exchange *, const struct answer *) = {
+static enum err (*const deliveries[FRAME_END - FRAME_FACTS])(struct exchange *,
+                                                             const struct answer *) = {
     [FRAME_FACTS - FRAME_FACTS] = deliver_facts,
     [FRAME_MESSAGE - FRAME_FACTS] = deliver_message,
     [FRAME_FLAGS - FRAME_FACTS] = deliver_flags,
@@ -232,67 +232,42 @@ static enum err (*const deliveries[])(struct exchange *, const struct answer *) 
     [FRAME_SELECTED - FRAME_FACTS] = deliver_selected,
 };
 
-/* What may come besides FRAME_SELECTED, and what a call that goes well cannot end without. The
- * sinks of a call need not have what is not in its row. */
-static const struct {
-    uint32_t allowed;
-    bool needs_facts; /* before anything else */
-    bool needs_told;
-    bool has_value;
-} rows[FRAME_CALLS_END] = {
-    [FRAME_OPEN] = {.allowed = BIT(FRAME_INFO)},
-    [FRAME_NOOP] = {.allowed = 0},
-    [FRAME_LIST_FOLDERS] = {.allowed = BIT(FRAME_LISTING)},
-    [FRAME_SYNC] = {.allowed = BIT(FRAME_FACTS) | BIT(FRAME_MESSAGE) | BIT(FRAME_FLAGS) |
-                               BIT(FRAME_RANGES) | BIT(FRAME_PRESENT) | BIT(FRAME_REMOVED),
-                    .needs_facts = true},
-    [FRAME_FETCH_OLDER] = {.allowed = BIT(FRAME_FACTS) | BIT(FRAME_MESSAGE),
-                           .needs_facts = true,
-                           .has_value = true},
-    [FRAME_FETCH_ONE] = {.allowed = BIT(FRAME_MESSAGE), .needs_told = true},
-    [FRAME_PREVIEWS] = {.allowed = BIT(FRAME_PREVIEW)},
-    [FRAME_READ_PART] = {.allowed = BIT(FRAME_EXPECT) | BIT(FRAME_BYTES)},
-    [FRAME_PART_SIZE] = {.allowed = 0, .has_value = true},
-    [FRAME_READ_HEADERS] = {.allowed = BIT(FRAME_HEADER)},
-    [FRAME_CHANGE_FLAGS] = {.allowed = BIT(FRAME_FLAGS), .needs_told = true},
-    [FRAME_QUOTA] = {.allowed = BIT(FRAME_RESOURCE)},
+/* What a call that goes well cannot be without. */
+enum need {
+    NEED_FACTS = 1 << 0, /* before any record */
+    NEED_RECORD = 1 << 1,
+    NEED_INFO = 1 << 2,
+};
+
+static const unsigned needs[FRAME_CALLS_END] = {
+    [FRAME_OPEN] = NEED_INFO,           [FRAME_SYNC] = NEED_FACTS,
+    [FRAME_FETCH_OLDER] = NEED_FACTS,   [FRAME_FETCH_ONE] = NEED_RECORD,
+    [FRAME_CHANGE_FLAGS] = NEED_RECORD,
 };
 
 enum err proxy_deliver(struct exchange *exchange, const struct answer *answer)
 {
-    uint16_t asked = exchange->request.kind;
-    assert(answer->kind >= FRAME_FACTS && answer->kind < FRAME_END && asked < FRAME_CALLS_END);
-    uint32_t bit = BIT(answer->kind);
-    if (!((rows[asked].allowed | BIT(FRAME_SELECTED)) & bit))
-        return proxy_accuse(exchange, "an answer to something else");
-    if (rows[asked].needs_facts && !exchange->has_facts &&
-        !(bit & (BIT(FRAME_FACTS) | BIT(FRAME_SELECTED))))
+    assert(answer->kind >= FRAME_FACTS && answer->kind < FRAME_END);
+    if ((needs[exchange->request.kind] & NEED_FACTS) && !exchange->has_facts &&
+        answer->kind != FRAME_FACTS && answer->kind != FRAME_SELECTED)
         return proxy_accuse(exchange, "records before the folder's facts");
     return deliveries[answer->kind - FRAME_FACTS](exchange, answer);
-}
-
-static bool is_floor(const struct request *request, uint64_t value)
-{
-    return value == 1 || (value > 0 && value < request->known.floor);
 }
 
 enum err proxy_conclude(struct exchange *exchange, uint64_t value)
 {
     const struct request *request = &exchange->request;
-    if (rows[request->kind].needs_facts && !exchange->has_facts)
-        return proxy_accuse(exchange, "no facts of a folder");
-    if (rows[request->kind].needs_told && exchange->told == 0)
+    unsigned need = needs[request->kind];
+    if ((need & NEED_FACTS) && !exchange->has_facts)
+        return proxy_accuse(exchange, "no facts of the folder");
+    if ((need & NEED_RECORD) && exchange->told == 0)
         return proxy_accuse(exchange, "not what was asked for");
-    if (request->kind == FRAME_OPEN && !exchange->has_info)
-        return proxy_accuse(exchange, "not what the server offers");
+    if ((need & NEED_INFO) && !exchange->has_info)
+        return proxy_accuse(exchange, "nothing about the mail server");
     if (exchange->range_count > 0)
         return proxy_accuse(exchange, "ranges of nothing");
-    if (!rows[request->kind].has_value && value != 0)
-        return proxy_accuse(exchange, "a value nobody asked for");
-    if (request->kind == FRAME_FETCH_OLDER && !is_floor(request, value))
+    if (request->kind == FRAME_FETCH_OLDER && value != 1 && value >= request->known.floor)
         return proxy_accuse(exchange, "a floor that did not sink");
-    if (request->kind == FRAME_PART_SIZE && value > INT64_MAX)
-        return proxy_accuse(exchange, "a size that cannot be");
     exchange->value = value;
     return exchange->bytes ? sink_finish(exchange->bytes) : OK;
 }
