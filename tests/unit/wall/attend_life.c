@@ -79,16 +79,12 @@ static void a_cancel_is_heard_when_all_threads_serve(void **state)
     fixture_close(&fixture);
 }
 
-/* Ends of calls, cancels and hang-ups at all moments. */
-static void cancels_and_hang_ups_may_come_at_any_moment(void **state)
+/* Ends of calls, cancels and hang-ups at all moments, on some connections at a time. */
+static void *annoy(void *argument)
 {
-    struct fixture fixture;
-    (void)state;
-    fixture_open(&fixture, 4);
-    deliver(&fixture, 20);
-    for (int i = 0; i < 200; i++) {
-        struct near near = near_ready(&fixture);
-        script(&fixture, (struct memory_fault){.op = MEMORY_SYNC, .delay_ms = i % 3});
+    struct fixture *fixture = argument;
+    for (int i = 0; i < 60; i++) {
+        struct near near = near_ready(fixture);
         near_ask(&near, request_of(FRAME_SYNC));
         usleep((useconds_t)(i * 37 % 4000));
         if (i % 4 == 0)
@@ -98,8 +94,22 @@ static void cancels_and_hang_ups_may_come_at_any_moment(void **state)
         else if (i % 4 == 2)
             assert_int_equal(near_take_all(&near, FRAME_SYNC).err, OK);
         near_close(&near);
-        memory_server_release(fixture.server);
     }
+    return NULL;
+}
+
+static void cancels_and_hang_ups_may_come_at_any_moment(void **state)
+{
+    struct fixture fixture;
+    pthread_t threads[6];
+    (void)state;
+    fixture_open(&fixture, 4);
+    deliver(&fixture, 20);
+    script(&fixture, (struct memory_fault){.op = MEMORY_SYNC, .times = 1000000, .delay_ms = 1});
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, annoy, &fixture), 0);
+    for (int i = 0; i < 6; i++)
+        pthread_join(threads[i], NULL);
     assert_soon(stats(&fixture).open == 0);
     struct near near = near_ready(&fixture);
     assert_int_equal(near_call(&near, request_of(FRAME_SYNC)).err, OK);
