@@ -24,7 +24,6 @@ const struct api_limit fixed_limits[] = {
     {"accessTokenBytes", BACKEND_TOKEN_BYTES_MAX},
     {"keywordBytes", BACKEND_KEYWORD_BYTES_MAX},
     {"keywordsPerMessage", BACKEND_KEYWORDS_MAX},
-    {"partsPerMessage", BACKEND_PARTS_MAX},
     {"addressesPerHeader", BACKEND_ADDRESSES_MAX},
     {"messageIdsPerHeader", BACKEND_MESSAGE_IDS_MAX},
     {"messageIdBytes", BACKEND_MESSAGE_ID_BYTES_MAX},

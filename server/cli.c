@@ -4,6 +4,7 @@
 #include "arena.h"
 #include "health.h"
 #include "serve.h"
+#include "wall.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -21,7 +22,8 @@ enum action {
     ACTION_HELP,
     ACTION_VERSION,
     ACTION_ROUTES,
-    ACTION_MARKDOWN
+    ACTION_MARKDOWN,
+    ACTION_WORKER
 };
 
 struct action_row {
@@ -38,6 +40,8 @@ static const struct action_row actions[] = {
     {"--version", ACTION_VERSION, "print the version"},
     {"--routes", ACTION_ROUTES, "print every route: method, path, operationId"},
     {"--settings-markdown", ACTION_MARKDOWN, "print the settings as a Markdown table"},
+    {WALL_WORKER_WORD, ACTION_WORKER,
+     "what `serve` starts to speak with mail servers; not for people"},
 };
 #define ACTIONS (sizeof actions / sizeof actions[0])
 
@@ -185,7 +189,8 @@ static int without_settings(const struct command_line *line)
     case ACTION_NONE:
     case ACTION_SERVE:
     case ACTION_CHECK:
-    case ACTION_HEALTH: break;
+    case ACTION_HEALTH:
+    case ACTION_WORKER: return EXIT_USAGE; /* with more words behind it */
     }
     return 0;
 }
@@ -194,6 +199,9 @@ int cli_main(int argc, char **argv)
 {
     struct command_line line = {.action = ACTION_NONE};
     int code;
+    /* Before anything else: no setting, no environment, no file is of interest there. */
+    if (argc == 2 && strcmp(argv[1], WALL_WORKER_WORD) == 0)
+        return wall_worker_main();
     read_arguments(&line, argc, argv);
     if (line.action == ACTION_SERVE || line.action == ACTION_CHECK || line.action == ACTION_HEALTH)
         code = with_settings(&line);

@@ -13,6 +13,7 @@
 #include "session.h"
 #include "store.h"
 #include "stream.h"
+#include "wall.h"
 
 #include <assert.h>
 #include <limits.h>
@@ -33,11 +34,13 @@ struct service {
     struct api_limit *limits;
     struct backend_world world;
     struct reach *reach;
-    struct tls_trust *trust;
+    struct tls_trust *trust; /* NULL when the workers have it */
+    struct wall *wall;       /* NULL: no workers */
     struct store *store;
     struct sessions *sessions;
     struct api *api;
     struct http_server *http;
+    const char *at; /* what is being opened, for the one line that says why it could not be */
 };
 
 static atomic_bool service_ready;
@@ -111,7 +114,7 @@ static struct api_limit *make_limits(const struct settings *settings)
         if (!row->limit)
             continue;
         int64_t value = setting_number(row, settings);
-        if (row->type == SETTING_DURATION)
+        if (row->type == SETTING_DURATION && !strstr(row->limit, "Milliseconds"))
             value = (value + 999) / 1000;
         limits[count++] = (struct api_limit){.name = row->limit, .value = value};
     }
@@ -124,17 +127,38 @@ static struct backend_world make_world(const struct service *service)
     return (struct backend_world){
         .reach = service->reach,
         .trust = service->trust,
+        .wall = service->wall,
         .line_bytes_max = (uint32_t)settings->mail_line_bytes_max,
         .literal_bytes_max = (uint32_t)settings->mail_literal_bytes_max,
         .nesting_max = (uint32_t)settings->mail_nesting_max,
         .untagged_max = (uint32_t)settings->mail_untagged_max,
         .folders_max = (uint32_t)settings->mail_folders_max,
         .command_bytes_max = (uint64_t)settings->mail_command_bytes_max,
-        .answer_bytes_max = 256ull << 20,
-        .command_ms_max = 30u * 60 * 1000,
-        .parts_max = BACKEND_PARTS_MAX,
-        .message_cpu_ms_max = 250,
-        .message_bytes_max = 64ull << 20,
+        .answer_bytes_max = (uint64_t)settings->mail_answer_bytes_max,
+        .command_ms_max = (uint32_t)settings->mail_command_time_max_ms,
+        .parts_max = (uint32_t)settings->mail_parts_max,
+        .message_cpu_ms_max = (uint32_t)settings->message_cpu_max_ms,
+        .message_bytes_max = (uint64_t)settings->message_memory_max,
+    };
+}
+
+static const char *ca_file_of(const struct settings *settings)
+{
+    return *settings->ca_file ? settings->ca_file : NULL;
+}
+
+static struct wall_config make_wall_config(const struct service *service)
+{
+    const struct settings *settings = service->settings;
+    return (struct wall_config){
+        .workers = (uint32_t)settings->workers,
+        .threads_max = (uint32_t)settings->worker_threads,
+        .sandbox = strcmp(settings->sandbox, "off") == 0        ? SANDBOX_OFF
+                   : strcmp(settings->sandbox, "required") == 0 ? SANDBOX_REQUIRED
+                                                                : SANDBOX_BEST,
+        .memory_max = (uint64_t)settings->worker_memory_max,
+        .ca_file = ca_file_of(settings),
+        .limits = make_world(service),
     };
 }
 
@@ -144,13 +168,21 @@ static int to_ms(int64_t duration_ms)
     return (int)duration_ms;
 }
 
+static const struct backend_ops *ops_of(const struct service *service,
+                                        enum backend_protocol protocol)
+{
+    bool offered = backend_direct[protocol] != NULL;
+    return offered && service->wall ? &backend_walled : backend_direct[protocol];
+}
+
 static struct sessions_config make_sessions_config(const struct service *service)
 {
     const struct settings *settings = service->settings;
     return (struct sessions_config){
         .store = service->store,
         .world = &service->world,
-        .ops = {[PROTOCOL_IMAP] = backend_direct[PROTOCOL_IMAP]},
+        .ops = {[PROTOCOL_IMAP] = ops_of(service, PROTOCOL_IMAP),
+                [PROTOCOL_POP3] = ops_of(service, PROTOCOL_POP3)},
         .threads_max = (uint32_t)settings->worker_threads,
         .sessions_max = (uint32_t)settings->sessions_max,
         .interactive_connections = (uint32_t)settings->interactive_connections,
@@ -209,12 +241,30 @@ static struct http_config make_http_config(const struct settings *settings)
 }
 
 /* ---- up ---- */
+/* First of all: what is open already could be seen by the workers. */
+static enum err open_mail(struct service *service, struct fault *fault)
+{
+    const struct settings *settings = service->settings;
+    enum err err;
+    if (settings->workers > 0) {
+        struct wall_config config = make_wall_config(service);
+        service->at = "workers";
+        err = wall_start(&config, fault, &service->wall);
+    } else {
+        service->at = "ca_file";
+        backend_init();
+        err = tls_trust_new(ca_file_of(settings), fault, &service->trust);
+    }
+    if (err)
+        return err;
+    service->at = "allowed_hosts";
+    return reach_new(settings->allowed_hosts, fault, &service->reach);
+}
+
 static enum err open_service(struct service *service, struct fault *fault)
 {
     const struct settings *settings = service->settings;
-    enum err err = reach_new(settings->allowed_hosts, fault, &service->reach);
-    if (!err)
-        err = tls_trust_new(*settings->ca_file ? settings->ca_file : NULL, fault, &service->trust);
+    enum err err = open_mail(service, fault);
     if (err)
         return err;
     service->world = make_world(service);
@@ -223,6 +273,7 @@ static enum err open_service(struct service *service, struct fault *fault)
         .memory = strcmp(settings->mirror, "memory") == 0,
         .render = api_render_message,
     };
+    service->at = settings->data_dir;
     return store_open(&options, fault, &service->store);
 }
 
@@ -237,6 +288,7 @@ static enum err start_service(struct service *service, struct fault *fault)
     service->api = api_new(&api_config);
     explicit_bzero(&api_config.cursor_key, sizeof api_config.cursor_key);
     api_handler(service->api, &handler);
+    service->at = service->settings->listen;
     enum err err = http_start(&http_config, &handler, fault, &service->http);
     if (err)
         return err;
@@ -278,6 +330,8 @@ static void close_service(struct service *service)
 {
     if (service->store)
         store_close(&service->store);
+    if (service->wall)
+        wall_stop(&service->wall);
     if (service->trust)
         tls_trust_free(&service->trust);
     if (service->reach)
@@ -285,13 +339,10 @@ static void close_service(struct service *service)
     free(service->limits);
 }
 
-/* One clear line for a person; the log's readers get the same. */
+/* One clear line for a person. */
 static void complain(const struct service *service, const struct fault *fault)
 {
-    const char *about = service->api     ? service->settings->listen
-                        : service->trust ? service->settings->data_dir
-                                         : "settings";
-    fprintf(stderr, "postern: %s: %s\n", about, fault->detail);
+    fprintf(stderr, "postern: %s: %s\n", service->at, fault->detail);
 }
 
 static void wait_for_signal(void)
@@ -313,7 +364,6 @@ int serve(const struct settings *settings)
     umask(077);
     if (log_level_parse(settings->log_level, &level))
         log_set_level(level);
-    backend_init();
     enum err err = open_service(&service, &fault);
     if (!err)
         err = start_service(&service, &fault);

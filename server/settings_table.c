@@ -132,7 +132,7 @@ const struct setting settings_table[] = {
     {.name = "mail_command_time_max", .type = SETTING_DURATION, .group = answers, .default_text = "30m", AT(mail_command_time_max_ms),
      .min = SECOND, .max = DAY, .limit = "mailCommandSeconds", .help = "One command, however long its caller would wait."},
     {.name = "mail_parts_max", .type = SETTING_COUNT, .group = answers, .unit = "parts", .default_text = "10000", AT(mail_parts_max),
-     .min = 10, .max = 1000000, .limit = "mailParts", .help = "Parts of one mail that its structure may name."},
+     .min = 10, .max = BACKEND_PARTS_MAX, .limit = "partsPerMessage", .help = "Parts of one mail that its structure may name."},
     {.name = "message_cpu_max", .type = SETTING_DURATION, .group = answers, .default_text = "250ms", AT(message_cpu_max_ms),
      .min = 10, .max = MINUTE, .limit = "messageCpuMilliseconds", .help = "Processor time for one mail's structure, headers and preview; what is not done by then is left out."},
     {.name = "message_memory_max", .type = SETTING_SIZE, .group = answers, .default_text = "64M", AT(message_memory_max),

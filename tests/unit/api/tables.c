@@ -403,7 +403,6 @@ static int64_t fixed_limit(const char *name)
 static void limits_of_the_mail_layer_are_told_as_it_keeps_them(void **state)
 {
     (void)state;
-    assert_int_equal(fixed_limit("partsPerMessage"), BACKEND_PARTS_MAX);
     assert_int_equal(fixed_limit("addressesPerHeader"), BACKEND_ADDRESSES_MAX);
     assert_int_equal(fixed_limit("mailHeaders"), BACKEND_HEADERS_MAX);
     assert_int_equal(fixed_limit("mailHeaderSectionBytes"), BACKEND_HEADER_SECTION_BYTES_MAX);
