@@ -207,7 +207,7 @@ static enum err deliver_selected(struct exchange *exchange, const struct answer 
     struct walled *self = exchange->self;
     self->backend.selected = NULL;
     free(self->selected);
-    self->selected = copy_text(answer->text);
+    self->selected = copy_text(answer->value);
     self->backend.selected = self->selected;
     return OK;
 }
