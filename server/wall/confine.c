@@ -31,6 +31,7 @@ void confine_preload(void)
 {
     tzset(); /* gmtime_r() reads /etc/localtime at its first call, whatever it is asked */
     backend_preload();
+    confine_sanitized_prepare();
 }
 
 static bool limit(__rlimit_resource_t resource, uint64_t most)
@@ -62,7 +63,6 @@ static void tame_heap(void)
 uint32_t confine(uint64_t memory_max)
 {
     uint32_t done = 0;
-    confine_sanitized_prepare();
     tame_heap();
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
         done |= CONFINED_NO_NEW_PRIVILEGES;
