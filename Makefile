@@ -146,15 +146,16 @@ unit: $(UNIT_BIN)
 	@$(PYTHON) tests/run_unit.py $(UNIT_BIN)
 
 # ---- contract: one suite, one program for each backend ----
-CONTRACTS := $(BUILD)/contract/memory $(BUILD)/contract/imap
-$(BUILD)/contract/memory: $(MEMORY_BACKEND)
+CONTRACTS := $(BUILD)/contract/memory $(BUILD)/contract/imap $(BUILD)/contract/walled
+$(BUILD)/contract/memory $(BUILD)/contract/walled: $(MEMORY_BACKEND)
+$(BUILD)/contract/walled: $(BUILD)/lib/wall.a
 $(CONTRACTS): $(BUILD)/contract/%: tests/contract/contract.c tests/contract/%_fixture.c $(BUILD)/flags \
     $(foreach l,mail net base,$(BUILD)/lib/$(l).a)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -Wno-missing-prototypes -iquote tests/contract -iquote include/mail -iquote include/base \
-	    -iquote include/net $(LDFLAGS) $(filter %.c,$^) \
+	    -iquote include/net -iquote include/wall -iquote server/wall $(LDFLAGS) $(filter %.c,$^) \
 	    -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -lcmocka $(LIBS) -o $@
-$(CONTRACTS): $(wildcard tests/contract/*.h include/mail/*.h include/base/*.h include/net/*.h)
+$(CONTRACTS): $(wildcard tests/contract/*.h include/mail/*.h include/base/*.h include/net/*.h include/wall/*.h server/wall/*.h)
 .PHONY: contract
 contract: $(CONTRACTS)
 	@$(PYTHON) tests/contract/run.py $(CONTRACTS)

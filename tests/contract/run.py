@@ -1,7 +1,7 @@
-"""Runs the contract suite: `run.py PROGRAM_MEMORY PROGRAM_IMAP`.
+"""Runs the contract suite: `run.py PROGRAM_MEMORY PROGRAM_IMAP PROGRAM_WALLED`.
 
-The memory program runs as it is; the IMAP one three times, plain, with STARTTLS and with TLS, against a
-private Dovecot of the suite's own.
+The memory program runs as it is, and so does the one that sees it through the wall; the IMAP one runs three
+times, plain, with STARTTLS and with TLS, against a private Dovecot of the suite's own.
 """
 
 import os
@@ -48,8 +48,8 @@ def run_imap(program):
                                                         "POSTERN_TEST_PORT": str(port)})
 
 
-def main(memory_program, imap_program):
-    results = [run("memory", memory_program, {}), *run_imap(imap_program)]
+def main(memory_program, imap_program, walled_program):
+    results = [run("memory", memory_program, {}), run("walled", walled_program, {}), *run_imap(imap_program)]
     passed, failed = (sum(column) for column in zip(*results))
     print(f"contract: {passed} passed, {failed} failed")
     summary = os.environ.get("TEST_SUMMARY")
