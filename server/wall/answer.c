@@ -191,7 +191,7 @@ static bool write_part(struct message_writing *to, const struct part *part)
         pack_run(to->out, &runs[i]);
     pack_u64(to->out, part->encoded_size);
     pack_i64(to->out, part->size);
-    pack_u32(to->out, (uint32_t)(part->parent + 1));
+    pack_u32(to->out, (uint32_t)part->parent + 1); /* the root's -1 is 0 */
     if (cut)
         to->limited |= LIMITED_PARTS;
     return true;
