@@ -214,22 +214,14 @@ static enum err deliver_selected(struct exchange *exchange, const struct answer 
 
 /* ---- by kind ---- */
 
-static enum err (*const deliveries[FRAME_END - FRAME_FACTS])(struct exchange *,
-                                                             const struct answer *) = {
-    [FRAME_FACTS - FRAME_FACTS] = deliver_facts,
-    [FRAME_MESSAGE - FRAME_FACTS] = deliver_message,
-    [FRAME_FLAGS - FRAME_FACTS] = deliver_flags,
-    [FRAME_RANGES - FRAME_FACTS] = deliver_ranges,
-    [FRAME_PRESENT - FRAME_FACTS] = deliver_presence,
-    [FRAME_REMOVED - FRAME_FACTS] = deliver_presence,
-    [FRAME_LISTING - FRAME_FACTS] = deliver_listing,
-    [FRAME_PREVIEW - FRAME_FACTS] = deliver_preview,
-    [FRAME_HEADER - FRAME_FACTS] = deliver_header,
-    [FRAME_EXPECT - FRAME_FACTS] = deliver_expect,
-    [FRAME_BYTES - FRAME_FACTS] = deliver_bytes,
-    [FRAME_RESOURCE - FRAME_FACTS] = deliver_resource,
-    [FRAME_INFO - FRAME_FACTS] = deliver_info,
-    [FRAME_SELECTED - FRAME_FACTS] = deliver_selected,
+static enum err (*const deliveries[FRAME_END])(struct exchange *, const struct answer *) = {
+    [FRAME_FACTS] = deliver_facts,      [FRAME_MESSAGE] = deliver_message,
+    [FRAME_FLAGS] = deliver_flags,      [FRAME_RANGES] = deliver_ranges,
+    [FRAME_PRESENT] = deliver_presence, [FRAME_REMOVED] = deliver_presence,
+    [FRAME_LISTING] = deliver_listing,  [FRAME_PREVIEW] = deliver_preview,
+    [FRAME_HEADER] = deliver_header,    [FRAME_EXPECT] = deliver_expect,
+    [FRAME_BYTES] = deliver_bytes,      [FRAME_RESOURCE] = deliver_resource,
+    [FRAME_INFO] = deliver_info,        [FRAME_SELECTED] = deliver_selected,
 };
 
 /* What a call that goes well cannot be without. */
@@ -251,7 +243,7 @@ enum err proxy_deliver(struct exchange *exchange, const struct answer *answer)
     if ((needs[exchange->request.kind] & NEED_FACTS) && !exchange->has_facts &&
         answer->kind != FRAME_FACTS && answer->kind != FRAME_SELECTED)
         return proxy_accuse(exchange, "records before the folder's facts");
-    return deliveries[answer->kind - FRAME_FACTS](exchange, answer);
+    return deliveries[answer->kind](exchange, answer);
 }
 
 enum err proxy_conclude(struct exchange *exchange, uint64_t value)
