@@ -188,6 +188,7 @@ struct preview_wish {
 struct header_sink {
     /* In order; the value unfolded and decoded. */
     enum err (*header)(struct header_sink *, const char *name, const char *value);
+    uint32_t limited; /* set by the call: what was left out, enum message_limit */
 };
 
 enum read_mode {

@@ -27,40 +27,48 @@ static size_t name_length(const char *at, size_t length, size_t *colon)
     return good ? name : 0;
 }
 
-static enum err tell(struct header_sink *sink, const char *field, size_t length, uint32_t *told)
+#define TOLD_BYTES 64u /* what the receiver needs for one, beside its text */
+
+static enum err tell(struct decode_budget *budget, struct header_sink *sink, const char *field,
+                     size_t length, uint32_t *told)
 {
     struct arena arena;
     size_t colon;
     size_t name = name_length(field, length, &colon);
     if (name == 0)
         return OK;
+    if (++*told > BACKEND_HEADERS_MAX) {
+        budget->limited |= LIMITED_HEADERS;
+        return OK;
+    }
+    if (!decode_budget_spend(budget, name + TOLD_BYTES))
+        return OK;
     arena_init(&arena);
-    const char *value = decode_text(&arena, field + colon + 1, length - colon - 1);
+    const char *value = decode_text(&arena, budget, field + colon + 1, length - colon - 1);
     enum err err = sink->header(sink, arena_strndup(&arena, field, name), value);
+    budget->held_bytes += name + strlen(value) + TOLD_BYTES;
     arena_clear(&arena);
-    (*told)++;
     return err;
 }
 
-enum err decode_headers(struct arena *arena, const char *raw, size_t length,
+enum err decode_headers(struct decode_budget *budget, const char *raw, size_t length,
                         struct header_sink *sink)
 {
-    const char *end = raw + (length < BACKEND_HEADER_SECTION_BYTES_MAX
-                                 ? length
-                                 : BACKEND_HEADER_SECTION_BYTES_MAX),
-               *at = raw;
+    bool is_cut = length > BACKEND_HEADER_SECTION_BYTES_MAX;
+    const char *end = raw + (is_cut ? BACKEND_HEADER_SECTION_BYTES_MAX : length), *at = raw;
     uint32_t told = 0;
-    (void)arena; /* what is told lives only while it is told */
-    while (at < end && told < BACKEND_HEADERS_MAX) {
+    while (at < end && told <= BACKEND_HEADERS_MAX && decode_budget_left(budget)) {
         const char *next = line_end(at, end);
         if (*at == '\n' || (*at == '\r' && at + 1 < end && at[1] == '\n'))
-            break;
+            return OK;
         while (next < end && (*next == ' ' || *next == '\t'))
             next = line_end(next, end);
-        enum err err = tell(sink, at, (size_t)(next - at), &told);
+        enum err err = tell(budget, sink, at, (size_t)(next - at), &told);
         if (err)
             return err;
         at = next;
     }
+    if (is_cut)
+        budget->limited |= LIMITED_HEADERS;
     return OK;
 }

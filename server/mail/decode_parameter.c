@@ -9,6 +9,7 @@
 
 #define PIECES_MOST          1000u
 #define VALUE_MOST_BYTES     (64u * 1024u)
+#define PIECES_WORK          4096u
 #define FILE_NAME_MOST_BYTES 255u
 
 struct piece {
@@ -67,7 +68,8 @@ static int piece_order(const void *a, const void *b)
 }
 
 /* Joins the continuations up to the first that is missing; the first one names the charset. */
-static char *join_pieces(struct arena *arena, struct piece *pieces, uint32_t count)
+static char *join_pieces(struct arena *arena, struct decode_budget *budget, struct piece *pieces,
+                         uint32_t count)
 {
     struct buf joined;
     char charset[64] = "";
@@ -95,17 +97,19 @@ static char *join_pieces(struct arena *arena, struct piece *pieces, uint32_t cou
         else
             buf_append(&joined, value, length);
     }
+    if (joined.overflowed)
+        budget->limited |= LIMITED_HEADERS;
     /* Pieces without charset may still hold encoded words: seen in the wild. */
     char *text =
         charset[0] || !joined.data
             ? charset_to_utf8(arena, charset, joined.data ? joined.data : "", joined.length)
-            : decode_text(arena, joined.data, joined.length);
+            : decode_text(arena, budget, joined.data, joined.length);
     buf_clear(&joined);
     return text_clean(arena, text, strlen(text), true);
 }
 
-char *decode_parameter(struct arena *arena, const struct raw_parameter *parameters, uint32_t count,
-                       const char *name)
+char *decode_parameter(struct arena *arena, struct decode_budget *budget,
+                       const struct raw_parameter *parameters, uint32_t count, const char *name)
 {
     struct piece *pieces = NULL;
     const struct raw_parameter *plain_one = NULL;
@@ -124,12 +128,15 @@ char *decode_parameter(struct arena *arena, const struct raw_parameter *paramete
             pieces[found++] = piece;
         }
     }
-    if (found) { /* RFC 6266 4.3 and RFC 2231: the extended form is the better one */
-        char *joined = join_pieces(arena, pieces, found);
+    if (found &&
+        decode_budget_spend(
+            budget,
+            PIECES_WORK)) { /* RFC 6266 4.3 and RFC 2231: the extended form is the better one */
+        char *joined = join_pieces(arena, budget, pieces, found);
         if (*joined || !plain_one)
             return joined;
     }
-    return plain_one ? decode_text(arena, plain_one->value, plain_one->value_length) : NULL;
+    return plain_one ? decode_text(arena, budget, plain_one->value, plain_one->value_length) : NULL;
 }
 
 /* Characters that turn or hide what a reader sees of a name, or break a line: bidirectional marks
@@ -169,7 +176,7 @@ char *decode_file_name(struct arena *arena, const char *name)
         return NULL;
     char *clean = text_clean(arena, name, strlen(name), true), *put = clean;
     for (const char *at = clean; *at;) {
-        size_t step = text_cut_chars(at, strlen(at) < 4 ? strlen(at) : 4, 1);
+        size_t step = text_cut_chars(at, strnlen(at, 4), 1);
         if (*at == '/' || *at == '\\')
             put = clean; /* only what stands behind the last path divider is a name */
         else if (!is_deceptive(at))

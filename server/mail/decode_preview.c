@@ -9,14 +9,15 @@
 
 #define TEXT_MOST_BYTES (32u * 1024u)
 #define RAW_MOST_BYTES  (256u * 1024u)
+#define RAW_STEP_BYTES  4096u
 
 struct line {
     const char *at;
     size_t length;
 };
 
-static char *preview_text(struct arena *arena, bool html, const char *charset, const char *encoding,
-                          const char *raw, size_t length)
+static char *preview_text(struct arena *arena, struct decode_budget *budget, bool html,
+                          const char *charset, const char *encoding, const char *raw, size_t length)
 {
     struct buf text;
     struct buf_sink end;
@@ -27,7 +28,14 @@ static char *preview_text(struct arena *arena, bool html, const char *charset, c
     range_sink_init(&first, &end.sink, 0, TEXT_MOST_BYTES - 1);
     struct sink *sink = html ? decode_html(chain, &first.sink) : &first.sink;
     sink = decode_transfer(chain, encoding, decode_charset(chain, charset, sink));
-    sink_write(sink, raw, length < RAW_MOST_BYTES ? length : RAW_MOST_BYTES);
+    size_t left = length < RAW_MOST_BYTES ? length : RAW_MOST_BYTES;
+    while (left && decode_budget_spend(budget, RAW_STEP_BYTES)) {
+        size_t step = left < RAW_STEP_BYTES ? left : RAW_STEP_BYTES;
+        if (sink_write(sink, raw, step))
+            break; /* enough */
+        raw += step;
+        left -= step;
+    }
     char *copy = arena_strndup(arena, text.data ? text.data : "", text.length);
     buf_clear(&text);
     decode_chain_free(&chain);
@@ -157,8 +165,8 @@ static void squeeze(struct squeezing *to, uint32_t code)
     to->chars++;
 }
 
-char *decode_preview(struct arena *arena, const char *type, const char *charset,
-                     const char *encoding, const char *raw, size_t length)
+char *decode_preview(struct arena *arena, struct decode_budget *budget, const char *type,
+                     const char *charset, const char *encoding, const char *raw, size_t length)
 {
     struct arena scratch;
     bool html = type && text_casecmp(type, "text/html") == 0;
@@ -166,7 +174,7 @@ char *decode_preview(struct arena *arena, const char *type, const char *charset,
     if (!type || !text_starts_case(type, "text/"))
         return to.out;
     arena_init(&scratch);
-    char *text = preview_text(&scratch, html, charset, encoding, raw, length);
+    char *text = preview_text(&scratch, budget, html, charset, encoding, raw, length);
     /* A range that ends within a character leaves a piece of it. */
     const char *at = text_clean(&scratch, text, strlen(text), false);
     while (*at && to.chars < BACKEND_PREVIEW_CHARS_MAX) {

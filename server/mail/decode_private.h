@@ -26,13 +26,15 @@ size_t charset_put_utf8(uint32_t code, char out[4]);
 char *charset_to_utf8(struct arena *arena, const char *charset, const char *data, size_t length);
 
 /* ---- header text ---- */
-/* No NUL, unfolded, valid UTF-8, at most BACKEND_HEADER_VALUE_BYTES_MAX of it. */
-char *header_prepare(struct arena *arena, const char *raw, size_t length);
+/* No NUL, unfolded, valid UTF-8; of at most BACKEND_HEADER_VALUE_BYTES_MAX of it. */
+char *header_prepare(struct arena *arena, struct decode_budget *budget, const char *raw,
+                     size_t length);
 /* Decodes the encoded words (RFC 2047) of a prepared value. WORDS_AS_WORDS: neighbours become one
  * word in UTF-8 and base64 without controls, which is what a parser of structured values may be
  * given. */
 enum words_form { WORDS_AS_TEXT, WORDS_AS_WORDS };
-const char *words_decode(struct arena *arena, const char *text, enum words_form form);
+const char *words_decode(struct arena *arena, struct decode_budget *budget, const char *text,
+                         enum words_form form);
 
 /* ---- HTML ---- */
 /* Unicode of a named entity without & and ;, or 0. */

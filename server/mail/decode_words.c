@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define CHARSET_MOST_BYTES 64u
+#define WORD_WORK          2048u /* a converter is opened for each run of words */
 
 struct word {
     const char *charset;
@@ -20,8 +21,21 @@ struct word {
     const char *end; /* behind the word */
 };
 
-/* Reads the word that begins at "=?". Blanks inside are wrong but seen. */
-static bool word_read(const char *at, struct word *out)
+/* The last "?=" of the text, or NULL: no word begins behind it. */
+static const char *last_mark(const char *text)
+{
+    size_t length = strlen(text);
+    while (length >= 2) {
+        const char *mark = memrchr(text, '?', length - 1);
+        if (!mark || mark[1] == '=')
+            return mark;
+        length = (size_t)(mark - text) + 1;
+    }
+    return NULL;
+}
+
+/* Reads the word that begins at "=?" and ends by `last`. Blanks inside are wrong but seen. */
+static bool word_read(const char *at, const char *last, struct word *out)
 {
     *out = (struct word){.charset = at + 2};
     out->charset_length = strcspn(out->charset, "? \t=");
@@ -31,9 +45,9 @@ static bool word_read(const char *at, struct word *out)
         return false;
     out->encoding = (char)(mark[1] | 0x20);
     out->text = mark + 3;
-    const char *end = strstr(out->text, "?=");
-    if ((out->encoding != 'q' && out->encoding != 'b') || !end)
+    if ((out->encoding != 'q' && out->encoding != 'b') || out->text > last)
         return false;
+    const char *end = strstr(out->text, "?=");
     out->length = (size_t)(end - out->text);
     out->end = end + 2;
     return true;
@@ -92,7 +106,7 @@ static void words_put(struct arena *arena, struct buf *out, const struct word *w
 
 /* One word and its neighbours of the same charset; returns what follows them. */
 static const char *words_take(struct arena *arena, struct buf *out, struct word word,
-                              enum words_form form)
+                              const char *last, enum words_form form)
 {
     struct buf bytes;
     struct word next = word;
@@ -101,7 +115,7 @@ static const char *words_take(struct arena *arena, struct buf *out, struct word 
         word_bytes(&next, &bytes);
         word.end = next.end;
         const char *after = word.end + strspn(word.end, " \t");
-        if (strncmp(after, "=?", 2) != 0 || !word_read(after, &next))
+        if (strncmp(after, "=?", 2) != 0 || !word_read(after, last, &next))
             break;
         word.end = after; /* blanks between encoded words are no text (RFC 2047 6.2) */
     } while (same_charset(&word, &next));
@@ -110,18 +124,23 @@ static const char *words_take(struct arena *arena, struct buf *out, struct word 
     return word.end;
 }
 
-const char *words_decode(struct arena *arena, const char *text, enum words_form form)
+const char *words_decode(struct arena *arena, struct decode_budget *budget, const char *text,
+                         enum words_form form)
 {
     struct buf out;
-    const char *at = strstr(text, "=?");
-    if (!at)
+    const char *at = strstr(text, "=?"), *last = at ? last_mark(at) : NULL;
+    if (!last)
         return text;
     buf_init(&out, BACKEND_HEADER_VALUE_BYTES_MAX * 8);
-    while (at) {
+    while (at && at < last) {
         struct word word;
-        bool good = word_read(at, &word);
+        bool good = word_read(at, last, &word);
         buf_append(&out, text, (size_t)(at - text) + (good ? 0 : 2));
-        text = good ? words_take(arena, &out, word, form) : at + 2;
+        if (good && !decode_budget_spend(budget, word.length + WORD_WORK)) {
+            text = "";
+            break;
+        }
+        text = good ? words_take(arena, &out, word, last, form) : at + 2;
         at = strstr(text, "=?");
     }
     buf_text(&out, text);

@@ -39,6 +39,8 @@ void imapc_etpan_init(void)
 /* ---- the writer ---- */
 
 #define LEVELS_MAX   128u
+#define TOKENS_MAX   400000u /* the parser's time cannot be taken back: this is 0.2 s of it */
+#define STRING_MAX   (BACKEND_HEADER_VALUE_BYTES_MAX + 1u) /* one more: so that it is seen as cut */
 #define NUMBERS_FROM 6u /* no list has a number before its seventh value: octets, then lines */
 
 /* What is known of a list that is being written. */
@@ -55,7 +57,8 @@ struct list {
 };
 
 struct writer {
-    char *put;      /* room for everything was made beforehand, see etpan_buffer */
+    char *put; /* room for everything was made beforehand, see etpan_buffer */
+    uint32_t tokens;
     uint32_t depth; /* of the list being written */
     struct list lists[LEVELS_MAX + 1];
 };
@@ -68,13 +71,13 @@ static bool is_leaf(const struct list *list)
 
 static void write_quoted(struct writer *writer, const struct imapc_token *token)
 {
-    const char *at = token->span.text, *end = at + token->span.length;
+    size_t length = token->span.length < STRING_MAX ? token->span.length : STRING_MAX;
+    const char *at = token->span.text, *end = at + length;
     bool quoted = token->kind == TOKEN_STRING && at[-1] == '"';
     *writer->put++ = '"';
-    if (quoted && !token->escaped && !memchr(at, '\r', token->span.length) &&
-        !memchr(at, '\0', token->span.length)) {
-        memcpy(writer->put, at, token->span.length);
-        writer->put += token->span.length;
+    if (quoted && !token->escaped && !memchr(at, '\r', length) && !memchr(at, '\0', length)) {
+        memcpy(writer->put, at, length);
+        writer->put += length;
         at = end;
     }
     for (; at < end; at++) {
@@ -262,6 +265,8 @@ static bool write_value(struct writer *writer, struct imapc_span value, uint32_t
     writer->depth = 0;
     writer->lists[0] = (struct list){0};
     while (imapc_scan_next(&scan, &token)) {
+        if (++writer->tokens > TOKENS_MAX)
+            return false;
         if (is_surplus(writer, &token)) {
             step_over(&scan, &token);
             continue;
@@ -284,6 +289,8 @@ static bool write_envelope(struct writer *writer, struct imapc_span value, uint3
     writer->lists[0] = (struct list){.is_envelope = true};
     for (bool first = true; imapc_scan_next(&scan, &token); first = false) {
         if (first && (token.kind != TOKEN_OPEN || !is_whole_envelope(scan)))
+            return false;
+        if (++writer->tokens > TOKENS_MAX)
             return false;
         if (is_apart(writer, before, token.kind))
             *writer->put++ = ' ';

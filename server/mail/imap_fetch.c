@@ -165,6 +165,19 @@ static void read_item(struct arena *arena, struct imapc_span name, struct imapc_
     }
 }
 
+/* A structure of which the response has only the beginning: a mail of very many parts. */
+static void take_beginning(const struct imapc_response *response, struct imapc_span name,
+                           const char *from, struct imapc_fetch *out)
+{
+    const char *end = response->rest.text + response->rest.length;
+    while (from < end && *from == ' ')
+        from++;
+    if (!response->cut || from == end || *from != '(' || !imapc_span_is(name, "BODYSTRUCTURE"))
+        return;
+    out->structure = (struct imapc_span){from, (size_t)(end - from)};
+    out->structure_cut = true;
+}
+
 void imapc_fetch_read(struct arena *arena, const struct imapc_response *response,
                       struct imapc_fetch *out)
 {
@@ -177,8 +190,11 @@ void imapc_fetch_read(struct arena *arena, const struct imapc_response *response
     }
     struct imapc_span name, value;
     while (imapc_scan_name(&scan, &name)) {
-        if (!imapc_scan_value(&scan, &value))
+        const char *from = scan.at;
+        if (!imapc_scan_value(&scan, &value)) {
+            take_beginning(response, name, from, out);
             break;
+        }
         read_item(arena, name, value, out);
     }
     if (scan.broken || scan.at >= scan.end || *scan.at != ')')

@@ -49,8 +49,12 @@ static enum err take_window(struct imapc_handler *handler, const struct imapc_re
     const struct preview_wish *wish = find_wish(previews, fetch.uid);
     if (!wish)
         return OK;
+    const struct backend_world *world = previews->imap->wire.world;
+    struct decode_budget budget;
+    decode_budget_begin(&budget, &previews->arena, world->message_cpu_ms_max,
+                        world->message_bytes_max);
     char *raw = imapc_token_copy(&previews->arena, &fetch.content, &length);
-    const char *text = raw ? decode_preview(&previews->arena, wish->type, wish->charset,
+    const char *text = raw ? decode_preview(&previews->arena, &budget, wish->type, wish->charset,
                                             wish->encoding, raw, length)
                            : "";
     return previews->sink->preview(previews->sink, wish->uid, text ? text : "");

@@ -291,20 +291,25 @@ enum err imapc_read_headers(struct backend *backend, struct call *call,
     struct imapc *imap = (struct imapc *)backend;
     struct buf raw;
     struct buf_sink into;
+    const struct backend_world *world = imap->wire.world;
+    struct decode_budget budget;
     char item[320];
     enum err err = open_part(imap, call, wish);
     if (err)
         return err;
-    buf_init(&raw, imap->wire.world->literal_bytes_max);
+    buf_init(&raw, world->literal_bytes_max);
     buf_sink_init(&into, &raw);
     struct answer answer = answer_of(imap, wish->uid, &into.sink);
     snprintf(item, sizeof item, "BODY.PEEK[%s%sHEADER]<0.%u>", wish->part, *wish->part ? "." : "",
-             imap->wire.world->literal_bytes_max);
+             BACKEND_HEADER_SECTION_BYTES_MAX + 1);
     err = ask(imap, call, &answer, item, false);
     if (!err && !answer.arrived)
         err = gone(call);
     if (!err)
-        err = decode_headers(call->arena, raw.data ? raw.data : "", raw.length, sink);
+        err = decode_headers(&budget, raw.data ? raw.data : "", raw.length, sink);
+    sink->limited = budget.limited;
+    decode_budget_begin(&budget, NULL, world->message_cpu_ms_max, world->message_bytes_max);
+    budget.held_bytes = raw.length;
     buf_clear(&raw);
     return err;
 }

@@ -18,74 +18,101 @@
 
 /* ---- header fields, for references and for records that are mended ---- */
 
+/* Where what is read goes, and what it may cost. */
+struct reading {
+    struct arena *arena;
+    struct decode_budget *budget;
+    struct message *out;
+};
+
+static void take_subject(struct reading *reading, struct imapc_span value, void *member)
+{
+    *(const char **)member = decode_text(reading->arena, reading->budget, value.text, value.length);
+}
+
+static void take_date(struct reading *reading, struct imapc_span value, void *member)
+{
+    struct envelope *envelope = &reading->out->envelope;
+    (void)member;
+    envelope->has_date = decode_date(value.text, value.length, &envelope->date_s);
+}
+
+static void take_addresses(struct reading *reading, struct imapc_span value, void *member)
+{
+    decode_addresses(reading->arena, reading->budget, value.text, value.length, member);
+}
+
+static void take_ids(struct reading *reading, struct imapc_span value, void *member)
+{
+    decode_message_ids(reading->arena, reading->budget, value.text, value.length, member);
+}
+
+static void take_message_id(struct reading *reading, struct imapc_span value, void *member)
+{
+    struct string_list ids = {0};
+    take_ids(reading, value, &ids);
+    *(const char **)member = ids.count ? ids.items[0] : NULL;
+}
+
 struct field_row {
     const char *name;
-    size_t offset; /* of the address list in struct envelope */
+    void (*take)(struct reading *, struct imapc_span value, void *member);
+    size_t offset; /* of the member of struct envelope */
 };
 
-#define FIELD(name, member)                                                                        \
-    {                                                                                              \
-        name, offsetof(struct envelope, member)                                                    \
-    }
-static const struct field_row address_rows[] = {
-    FIELD("From", from), FIELD("Sender", sender), FIELD("Reply-To", reply_to),
-    FIELD("To", to),     FIELD("Cc", cc),         FIELD("Bcc", bcc),
+static const struct field_row field_rows[] = {
+    {"Subject", take_subject, offsetof(struct envelope, subject)},
+    {"Date", take_date, offsetof(struct envelope, date_s)},
+    {"From", take_addresses, offsetof(struct envelope, from)},
+    {"Sender", take_addresses, offsetof(struct envelope, sender)},
+    {"Reply-To", take_addresses, offsetof(struct envelope, reply_to)},
+    {"To", take_addresses, offsetof(struct envelope, to)},
+    {"Cc", take_addresses, offsetof(struct envelope, cc)},
+    {"Bcc", take_addresses, offsetof(struct envelope, bcc)},
+    {"Message-ID", take_message_id, offsetof(struct envelope, message_id)},
+    {"In-Reply-To", take_ids, offsetof(struct envelope, in_reply_to)},
+    {"References", take_ids, offsetof(struct envelope, references)},
 };
+#define FIELDS_COUNT (sizeof field_rows / sizeof *field_rows)
 
-/* The raw value of a header field in a header section, folding kept; the first one. */
-static struct imapc_span find_field(const char *raw, size_t length, const char *name)
+/* The first header of a section, from *at: its value with the folding kept, *at behind it. */
+static struct imapc_span next_value(const char **at, const char *end, const struct field_row **row)
 {
-    const char *at = raw, *end = raw + length;
-    size_t name_length = strlen(name);
-    while (at < end) {
-        const char *line_end = memchr(at, '\n', (size_t)(end - at));
-        line_end = line_end ? line_end + 1 : end;
-        bool found = (size_t)(line_end - at) > name_length &&
-                     imapc_span_is((struct imapc_span){at, name_length}, name) &&
-                     at[name_length] == ':';
-        while (line_end < end && (*line_end == ' ' || *line_end == '\t')) {
-            const char *next = memchr(line_end, '\n', (size_t)(end - line_end));
-            line_end = next ? next + 1 : end;
-        }
-        if (found) {
-            const char *value = at + name_length + 1;
-            return (struct imapc_span){value, (size_t)(line_end - value)};
-        }
-        at = line_end;
+    const char *from = *at, *line_end = memchr(from, '\n', (size_t)(end - from));
+    line_end = line_end ? line_end + 1 : end;
+    const char *colon = memchr(from, ':', (size_t)(line_end - from));
+    while (line_end < end && (*line_end == ' ' || *line_end == '\t')) {
+        const char *next = memchr(line_end, '\n', (size_t)(end - line_end));
+        line_end = next ? next + 1 : end;
     }
-    return (struct imapc_span){0};
+    *at = line_end;
+    *row = NULL;
+    for (size_t i = 0; colon && i < FIELDS_COUNT && !*row; i++)
+        if (imapc_span_is((struct imapc_span){from, (size_t)(colon - from)}, field_rows[i].name))
+            *row = &field_rows[i];
+    return *row ? (struct imapc_span){colon + 1, (size_t)(line_end - colon - 1)}
+                : (struct imapc_span){0};
 }
 
-static void take_ids(struct arena *arena, const char *raw, size_t length, const char *name,
-                     struct string_list *out)
+/* Of each field the first one. */
+static void read_header_fields(struct reading *reading, struct imapc_span section)
 {
-    struct imapc_span value = find_field(raw, length, name);
-    if (value.text)
-        decode_message_ids(arena, value.text, value.length, out);
-}
-
-static void read_header_fields(struct arena *arena, const char *raw, size_t length,
-                               struct message *out)
-{
-    struct envelope *envelope = &out->envelope;
-    struct string_list ids = {0};
-    struct imapc_span value = find_field(raw, length, "Subject");
-    if (value.text)
-        envelope->subject = decode_text(arena, value.text, value.length);
-    value = find_field(raw, length, "Date");
-    if (value.text)
-        envelope->has_date = decode_date(value.text, value.length, &envelope->date_s);
-    for (size_t i = 0; i < sizeof address_rows / sizeof *address_rows; i++) {
-        struct address_list *list =
-            (struct address_list *)(void *)((char *)envelope + address_rows[i].offset);
-        value = find_field(raw, length, address_rows[i].name);
-        if (value.text)
-            decode_addresses(arena, value.text, value.length, list, &out->limited);
+    uint32_t seen = 0;
+    size_t length = section.length;
+    if (length > BACKEND_HEADER_SECTION_BYTES_MAX) {
+        length = BACKEND_HEADER_SECTION_BYTES_MAX;
+        reading->budget->limited |= LIMITED_HEADERS;
     }
-    take_ids(arena, raw, length, "Message-ID", &ids);
-    envelope->message_id = ids.count ? ids.items[0] : NULL;
-    take_ids(arena, raw, length, "In-Reply-To", &envelope->in_reply_to);
-    take_ids(arena, raw, length, "References", &envelope->references);
+    const char *at = section.text, *end = at + length;
+    while (at < end && decode_budget_spend(reading->budget, 1)) {
+        const struct field_row *row;
+        struct imapc_span value = next_value(&at, end, &row);
+        uint32_t bit = row ? UINT32_C(1) << (row - field_rows) : 0;
+        if (!row || (seen & bit))
+            continue;
+        seen |= bit;
+        row->take(reading, value, (char *)&reading->out->envelope + row->offset);
+    }
 }
 
 /* ---- one record ---- */
@@ -101,38 +128,56 @@ static void take_plain_items(const struct imapc_fetch *fetch, struct message *ou
     out->size = fetch->size;
 }
 
-/* ENVELOPE and BODYSTRUCTURE in one go; when libetpan will not, each alone. False when the
- * envelope is lost. */
-static bool take_nested_items(struct imapc_records *records, const struct imapc_fetch *fetch,
-                              struct message *out)
+struct nested { /* what libetpan made of it; NULL where it refused */
+    struct mailimap_response_data *both, *envelope, *structure;
+};
+
+/* ENVELOPE and BODYSTRUCTURE in one go; when libetpan will not, each alone. */
+static struct nested parse_nested(const struct imapc_fetch *fetch, struct decode_budget *budget,
+                                  uint32_t depth_max)
 {
     struct imapc_span none = {0};
-    const struct backend_world *world = records->imap->wire.world;
-    uint32_t depth_max = world->nesting_max, parts_max = world->parts_max;
-    struct mailimap_response_data *both =
-        imapc_etpan_parse(fetch->envelope, fetch->structure, depth_max);
-    struct mailimap_response_data *envelope =
-        both || !fetch->envelope.text ? NULL : imapc_etpan_parse(fetch->envelope, none, depth_max);
-    struct mailimap_response_data *structure =
-        both || !fetch->structure.text ? NULL
-                                       : imapc_etpan_parse(none, fetch->structure, depth_max);
-    struct mailimap_envelope *read = both       ? imapc_etpan_envelope(both)
-                                     : envelope ? imapc_etpan_envelope(envelope)
-                                                : NULL;
-    struct mailimap_body *body = both        ? imapc_etpan_body(both)
-                                 : structure ? imapc_etpan_body(structure)
-                                             : NULL;
-    if (read)
-        imapc_envelope_convert(&records->arena, read, &out->envelope, &out->limited);
+    struct imapc_span structure = fetch->structure_cut ? none : fetch->structure;
+    struct nested parsed = {0};
+    size_t bytes = fetch->envelope.length + structure.length;
+    budget->held_bytes += 3 * bytes; /* as they came, rewritten, parsed */
+    if (decode_budget_spend(budget, bytes))
+        parsed.both = imapc_etpan_parse(fetch->envelope, structure, depth_max);
+    if (!parsed.both && decode_budget_spend(budget, bytes))
+        parsed.envelope = imapc_etpan_parse(fetch->envelope, none, depth_max);
+    if (!parsed.both && structure.text && decode_budget_spend(budget, bytes))
+        parsed.structure = imapc_etpan_parse(none, structure, depth_max);
+    return parsed;
+}
+
+/* False when the envelope is lost. Half of the time is the structure's, so that a letter to very
+ * many is still seen to have an attachment. */
+static bool take_nested_items(struct reading *reading, const struct imapc_fetch *fetch,
+                              const struct backend_world *world)
+{
+    struct decode_budget *budget = reading->budget;
+    struct message *out = reading->out;
+    struct nested parsed = parse_nested(fetch, budget, world->nesting_max);
+    struct mailimap_response_data *of_envelope = parsed.both ? parsed.both : parsed.envelope;
+    struct mailimap_response_data *of_body = parsed.both ? parsed.both : parsed.structure;
+    struct mailimap_envelope *envelope = of_envelope ? imapc_etpan_envelope(of_envelope) : NULL;
+    struct mailimap_body *body = of_body ? imapc_etpan_body(of_body) : NULL;
+    struct imapc_structure structure = {.text = fetch->structure,
+                                        .is_cut = fetch->structure_cut,
+                                        .depth_max = world->nesting_max,
+                                        .parts_max = world->parts_max};
+    if (envelope)
+        imapc_envelope_convert(reading->arena, budget, envelope, &out->envelope);
+    decode_budget_more(budget, world->message_cpu_ms_max / 2);
     if (body)
-        imapc_structure_convert(&records->arena, body, parts_max, out);
+        imapc_structure_convert(reading->arena, budget, body, world->parts_max, out);
     else if (!fetch->structure.text ||
-             !imapc_structure_salvage(&records->arena, fetch->structure, parts_max, out))
+             !imapc_structure_salvage(reading->arena, budget, &structure, out))
         out->limited |= LIMITED_UNREADABLE;
-    imapc_etpan_free(both);
-    imapc_etpan_free(envelope);
-    imapc_etpan_free(structure);
-    return read != NULL;
+    imapc_etpan_free(parsed.both);
+    imapc_etpan_free(parsed.envelope);
+    imapc_etpan_free(parsed.structure);
+    return envelope != NULL;
 }
 
 static enum err tell(struct imapc_records *records, const struct message *message)
@@ -141,34 +186,51 @@ static enum err tell(struct imapc_records *records, const struct message *messag
     return records->sink->message(records->sink, message);
 }
 
+static struct imapc_span section_of(struct arena *arena, const struct imapc_fetch *fetch)
+{
+    struct imapc_span section = {0};
+    if (fetch->has_section)
+        section.text = imapc_token_copy(arena, &fetch->content, &section.length);
+    return section;
+}
+
 static enum err take_record(struct imapc_records *records, const struct imapc_fetch *fetch)
 {
+    const struct backend_world *world = records->imap->wire.world;
     struct message message = {0};
-    size_t length;
+    struct decode_budget budget;
+    struct reading reading = {.arena = &records->arena, .budget = &budget, .out = &message};
     bool cut = fetch->broken && !fetch->structure.text;
-    if (cut || !fetch->envelope.text || !take_nested_items(records, fetch, &message)) {
+    uint32_t half_ms = world->message_cpu_ms_max / 2;
+    decode_budget_begin(&budget, &records->arena, half_ms, world->message_bytes_max);
+    if (cut || !fetch->envelope.text || !take_nested_items(&reading, fetch, world)) {
         if (records->broken.count < MEND_MAX)
             imapc_set_add(&records->broken, fetch->uid, fetch->uid);
         return OK;
     }
     take_plain_items(fetch, &message);
-    if (fetch->has_section) {
-        char *raw = imapc_token_copy(&records->arena, &fetch->content, &length);
-        if (raw)
-            take_ids(&records->arena, raw, length, "References", &message.envelope.references);
-    }
+    struct imapc_span section = section_of(&records->arena, fetch);
+    if (section.text)
+        read_header_fields(&reading, section); /* References, and nothing else was asked for */
+    else if (fetch->structure_cut)
+        budget.limited |= LIMITED_HEADERS;
+    message.limited |= budget.limited;
     return tell(records, &message);
 }
 
 static enum err take_mended(struct imapc_records *records, const struct imapc_fetch *fetch)
 {
+    const struct backend_world *world = records->imap->wire.world;
     struct message message = {.limited = LIMITED_UNREADABLE};
-    size_t length;
+    struct decode_budget budget;
+    struct reading reading = {.arena = &records->arena, .budget = &budget, .out = &message};
+    decode_budget_begin(&budget, &records->arena, world->message_cpu_ms_max,
+                        world->message_bytes_max);
     take_plain_items(fetch, &message);
-    char *raw =
-        fetch->has_section ? imapc_token_copy(&records->arena, &fetch->content, &length) : NULL;
-    if (raw)
-        read_header_fields(&records->arena, raw, length, &message);
+    struct imapc_span section = section_of(&records->arena, fetch);
+    if (section.text)
+        read_header_fields(&reading, section);
+    message.limited |= budget.limited;
     return tell(records, &message);
 }
 

@@ -10,7 +10,6 @@
 static void take_parameters(const struct mailimap_body_fld_param *from,
                             struct imapc_parameters *out)
 {
-    out->count = 0;
     if (!from)
         return;
     for (clistiter *at = clist_begin(from->pa_list); at; at = clist_next(at)) {
@@ -51,11 +50,13 @@ static const char *basic_type(const struct mailimap_media_basic *media)
     return (unsigned)media->med_type < sizeof names / sizeof *names ? names[media->med_type] : NULL;
 }
 
-static void describe(struct imapc_tree *tree, struct part *part,
-                     const struct mailimap_body_fld_param *parameters,
-                     const struct mailimap_body_fld_dsp *disposition, const char *content_id)
+/* Not inlined: its lists would be on the stack once for each level. */
+__attribute__((noinline)) static void describe(struct imapc_tree *tree, struct part *part,
+                                               const struct mailimap_body_fld_param *parameters,
+                                               const struct mailimap_body_fld_dsp *disposition,
+                                               const char *content_id)
 {
-    struct imapc_parameters of_part, of_disposition;
+    struct imapc_parameters of_part = {.count = 0}, of_disposition = {.count = 0};
     take_parameters(parameters, &of_part);
     take_parameters(disposition ? disposition->dsp_attributes : NULL, &of_disposition);
     imapc_tree_describe(tree, part, &of_part, disposition ? disposition->dsp_type : NULL,
@@ -76,7 +77,8 @@ static void convert_multipart(struct imapc_tree *tree, const struct mailimap_bod
     part->type = imapc_media_type(tree->arena, "multipart", from->bd_media_subtype);
     describe(tree, part, from->bd_ext_mpart ? from->bd_ext_mpart->bd_parameter : NULL,
              from->bd_ext_mpart ? from->bd_ext_mpart->bd_disposition : NULL, NULL);
-    for (clistiter *at = clist_begin(from->bd_list); at; at = clist_next(at))
+    for (clistiter *at = clist_begin(from->bd_list); at && !imapc_tree_is_full(tree);
+         at = clist_next(at))
         convert_body(tree, clist_content(at), index, imapc_tree_child_id(tree, id, ++nth));
 }
 
@@ -126,10 +128,11 @@ static void convert_body(struct imapc_tree *tree, const struct mailimap_body *bo
         convert_single(tree, body->bd_data.bd_body_1part, parent, id);
 }
 
-void imapc_structure_convert(struct arena *arena, const struct mailimap_body *body,
-                             uint32_t parts_max, struct message *out)
+void imapc_structure_convert(struct arena *arena, struct decode_budget *budget,
+                             const struct mailimap_body *body, uint32_t parts_max,
+                             struct message *out)
 {
-    struct imapc_tree tree = {.arena = arena, .count_max = parts_max};
+    struct imapc_tree tree = {.arena = arena, .budget = budget, .count_max = parts_max};
     convert_body(&tree, body, -1, body->bd_type == MAILIMAP_BODY_MPART ? "" : "1");
     imapc_tree_finish(&tree, out);
 }

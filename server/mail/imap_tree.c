@@ -8,12 +8,22 @@
 
 #include <string.h>
 
+#define PART_WORK 512u
+
+bool imapc_tree_is_full(const struct imapc_tree *tree)
+{
+    return tree->full || !decode_budget_left(tree->budget);
+}
+
 struct part *imapc_tree_add(struct imapc_tree *tree, int32_t parent, const char *id)
 {
     if (tree->count >= tree->count_max || tree->count >= BACKEND_PARTS_MAX) {
-        tree->limited |= LIMITED_PARTS;
+        tree->budget->limited |= LIMITED_PARTS;
+        tree->full = true;
         return NULL;
     }
+    if (!decode_budget_spend(tree->budget, PART_WORK))
+        return NULL;
     if (tree->count == tree->capacity) {
         tree->capacity = tree->capacity ? tree->capacity * 2 : 8;
         struct part *grown = arena_array(tree->arena, struct part, tree->capacity);
@@ -48,6 +58,8 @@ void imapc_parameters_add(struct imapc_parameters *list, const char *name, const
     if (list->count < sizeof list->items / sizeof *list->items)
         list->items[list->count++] =
             (struct raw_parameter){.name = name, .value = value, .value_length = value_length};
+    else
+        list->is_cut = true;
 }
 
 char *imapc_lower(struct arena *arena, const char *text, const char *otherwise)
@@ -67,7 +79,7 @@ char *imapc_media_type(struct arena *arena, const char *type, const char *subtyp
 
 static char *bare_id(struct arena *arena, const char *text)
 {
-    size_t length = text ? strlen(text) : 0;
+    size_t length = text ? strnlen(text, BACKEND_MESSAGE_ID_BYTES_MAX + 2) : 0;
     while (length > 0 && (*text == '<' || *text == ' ')) {
         text++;
         length--;
@@ -82,13 +94,17 @@ void imapc_tree_describe(struct imapc_tree *tree, struct part *part,
                          const struct imapc_parameters *of_disposition, const char *content_id)
 {
     struct arena *arena = tree->arena;
+    struct decode_budget *budget = tree->budget;
+    if (parameters->is_cut || of_disposition->is_cut)
+        budget->limited |= LIMITED_HEADERS;
     const char *name =
-        decode_parameter(arena, of_disposition->items, of_disposition->count, "filename");
+        decode_parameter(arena, budget, of_disposition->items, of_disposition->count, "filename");
     if (!name)
-        name = decode_parameter(arena, parameters->items, parameters->count, "name");
+        name = decode_parameter(arena, budget, parameters->items, parameters->count, "name");
     part->name = name ? decode_file_name(arena, name) : NULL;
     part->charset = imapc_lower(
-        arena, decode_parameter(arena, parameters->items, parameters->count, "charset"), NULL);
+        arena, decode_parameter(arena, budget, parameters->items, parameters->count, "charset"),
+        NULL);
     part->disposition = imapc_lower(arena, disposition, NULL);
     part->content_id = bare_id(arena, content_id);
 }
@@ -98,5 +114,5 @@ void imapc_tree_finish(struct imapc_tree *tree, struct message *out)
     out->parts = tree->parts;
     out->part_count = tree->count;
     out->has_attachment = parts_have_attachment(tree->parts, tree->count);
-    out->limited |= tree->limited;
+    out->limited |= tree->budget->limited;
 }

@@ -18,7 +18,7 @@ static int teardown(void **state)
 }
 
 #define assert_text(in, expected)                                                                  \
-    assert_string_equal(decode_text(&arena, (in), sizeof(in) - 1), (expected))
+    assert_string_equal(decode_text(&arena, plenty(), (in), sizeof(in) - 1), (expected))
 
 static void encoded_words_are_decoded(void **state)
 {
@@ -71,7 +71,7 @@ static void broken_encoded_words_survive(void **state)
                                          "?=?=",
                                          "=?a b?Q?c?="};
     for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++)
-        assert_clean(decode_text(&arena, broken[i], strlen(broken[i])));
+        assert_clean(decode_text(&arena, plenty(), broken[i], strlen(broken[i])));
 }
 
 static void an_encoded_word_bomb_is_bounded(void **state)
@@ -82,7 +82,7 @@ static void an_encoded_word_bomb_is_bounded(void **state)
     while (!bomb.overflowed)
         buf_printf(&bomb, "=?x-%zu?B?////?= =?iso-2022-jp?Q?=1B$B?=\n ", bomb.length);
     int64_t start_ms = clock_now_ms();
-    const char *text = decode_text(&arena, bomb.data, bomb.length);
+    const char *text = decode_text(&arena, plenty(), bomb.data, bomb.length);
     assert_true(strlen(text) <= 256 * 1024);
     assert_clean(text);
     assert_true(clock_now_ms() - start_ms < 1000);
@@ -156,8 +156,9 @@ static void absurd_dates_are_none(void **state)
 static struct address_list parse(const char *raw, size_t length, uint32_t *limited)
 {
     struct address_list list = {0};
-    *limited = 0;
-    decode_addresses(&arena, raw, length, &list, limited);
+    struct decode_budget *budget = plenty();
+    decode_addresses(&arena, budget, raw, length, &list);
+    *limited = budget->limited;
     return list;
 }
 
@@ -249,15 +250,15 @@ static void message_ids_lose_their_brackets(void **state)
     (void)state;
     struct string_list ids;
     const char *raw = "Your mail of Monday <a@b>\r\n <c\r\n @d> (x) <> <e@f";
-    decode_message_ids(&arena, raw, strlen(raw), &ids);
+    decode_message_ids(&arena, plenty(), raw, strlen(raw), &ids);
     assert_int_equal(ids.count, 3);
     assert_string_equal(ids.items[0], "a@b");
     assert_string_equal(ids.items[1], "c@d");
     assert_string_equal(ids.items[2], "e@f");
-    decode_message_ids(&arena, " x@y, z ", 8, &ids);
+    decode_message_ids(&arena, plenty(), " x@y, z ", 8, &ids);
     assert_int_equal(ids.count, 1);
     assert_string_equal(ids.items[0], "x@y");
-    decode_message_ids(&arena, "", 0, &ids);
+    decode_message_ids(&arena, plenty(), "", 0, &ids);
     assert_int_equal(ids.count, 0);
 }
 
@@ -269,7 +270,7 @@ static void at_most_1000_message_ids_are_told(void **state)
     buf_init(&many, 1 << 20);
     for (int i = 0; i < 5000; i++)
         buf_printf(&many, "<%d@x>", i);
-    decode_message_ids(&arena, many.data, many.length, &ids);
+    decode_message_ids(&arena, plenty(), many.data, many.length, &ids);
     assert_int_equal(ids.count, 1000);
     buf_clear(&many);
 }
@@ -281,7 +282,8 @@ static void at_most_1000_message_ids_are_told(void **state)
 #define assert_parameter(expected, ...)                                                            \
     do {                                                                                           \
         const struct raw_parameter list[] = {__VA_ARGS__};                                         \
-        char *got = decode_parameter(&arena, list, sizeof list / sizeof list[0], "filename");      \
+        char *got =                                                                                \
+            decode_parameter(&arena, plenty(), list, sizeof list / sizeof list[0], "filename");    \
         assert_non_null(got);                                                                      \
         assert_string_equal(got, expected);                                                        \
     } while (0)
@@ -308,7 +310,7 @@ static void parameters_are_put_together(void **state)
                                           PARAMETER("filename*99999999999", "y"),
                                           PARAMETER("filename*x", "z"),
                                           {.name = NULL}};
-    assert_null(decode_parameter(&arena, other, 4, "filename"));
+    assert_null(decode_parameter(&arena, plenty(), other, 4, "filename"));
 }
 
 static void file_names_are_fit_to_save_under(void **state)
@@ -382,7 +384,7 @@ static void a_section_is_split_unfolded_and_decoded(void **state)
     const char *raw = "From x\r\nSubject: =?utf-8?Q?=C3=A9?=\r\n\tmore\nX-Empty:\r\nBad line\r\n: "
                       "none\r\nOld : blanks\n"
                       "\r\nBody: not\r\n";
-    assert_int_equal(decode_headers(&arena, raw, strlen(raw), &all.sink), OK);
+    assert_int_equal(decode_headers(plenty(), raw, strlen(raw), &all.sink), OK);
     assert_string_equal(all.text, "Subject=\xc3\xa9 more|X-Empty=|Old=blanks|");
 }
 
@@ -390,7 +392,7 @@ static void a_sinks_refusal_ends_the_section(void **state)
 {
     (void)state;
     struct collected all = {.sink = {collect}, .refuse_at = 2};
-    assert_int_equal(decode_headers(&arena, "a: 1\nb: 2\nc: 3\n", 15, &all.sink), ERR_CONFLICT);
+    assert_int_equal(decode_headers(plenty(), "a: 1\nb: 2\nc: 3\n", 15, &all.sink), ERR_CONFLICT);
     assert_int_equal(all.count, 2);
 }
 
@@ -402,7 +404,7 @@ static void endless_sections_are_cut(void **state)
     buf_init(&many, 4 << 20);
     for (int i = 0; i < 20000; i++)
         buf_printf(&many, "X-%d: y\r\n", i);
-    assert_int_equal(decode_headers(&arena, many.data, many.length, &all.sink), OK);
+    assert_int_equal(decode_headers(plenty(), many.data, many.length, &all.sink), OK);
     assert_int_equal(all.count, 10000);
     buf_reset(&many);
     buf_text(&many, "X: ");
@@ -410,7 +412,7 @@ static void endless_sections_are_cut(void **state)
         buf_text(&many, "yyyyyyyyyyyyyyyyyy\r\n ");
     all.count = 0;
     buf_text(&many, "\r\nZ: far\r\n");
-    assert_int_equal(decode_headers(&arena, many.data, many.length, &all.sink), OK);
+    assert_int_equal(decode_headers(plenty(), many.data, many.length, &all.sink), OK);
     assert_int_equal(all.count, 1);
     buf_clear(&many);
 }
@@ -431,29 +433,28 @@ static void noise_survives_everywhere(void **state)
                                               : (char)pseudo_random(&seed);
         struct address_list list;
         struct string_list ids;
-        uint32_t limited = 0;
         int64_t when;
         struct collected all = {.sink = {collect}};
         arena_init(&mine);
         raw = realloc(raw, length ? length : 1); /* nothing behind the end may be read */
-        assert_clean(decode_text(&mine, raw, length));
-        decode_addresses(&mine, raw, length, &list, &limited);
+        assert_clean(decode_text(&mine, plenty(), raw, length));
+        decode_addresses(&mine, plenty(), raw, length, &list);
         for (uint32_t i = 0; i < list.count; i++) {
             if (list.items[i].name)
                 assert_clean(list.items[i].name);
             if (list.items[i].email)
                 assert_clean(list.items[i].email);
         }
-        decode_message_ids(&mine, raw, length, &ids);
+        decode_message_ids(&mine, plenty(), raw, length, &ids);
         for (uint32_t i = 0; i < ids.count; i++)
             assert_clean(ids.items[i]);
         if (decode_date(raw, length, &when))
             assert_true(when > -2300000000LL && when < 254000000000LL);
-        decode_headers(&mine, raw, length, &all.sink);
+        decode_headers(plenty(), raw, length, &all.sink);
         char *name = arena_strndup(&mine, raw, length);
         const struct raw_parameter parameters[] = {
             {"name*0*", raw, length}, {"name", raw, length}, {name, raw, length}};
-        char *value = decode_parameter(&mine, parameters, 3, "name");
+        char *value = decode_parameter(&mine, plenty(), parameters, 3, "name");
         assert_clean(value);
         value = decode_file_name(&mine, value);
         if (value) {

@@ -99,6 +99,14 @@ static inline void assert_fed(const struct feed *feed, const char *data, size_t 
 #define assert_feeds(feed, in, expected)                                                           \
     assert_fed((feed), (in), sizeof(in) - 1, (expected), sizeof(expected) - 1)
 
+/* A budget that no test of what is decoded comes near. */
+static inline struct decode_budget *plenty(void)
+{
+    static struct decode_budget budget;
+    decode_budget_begin(&budget, NULL, 60000, UINT64_MAX);
+    return &budget;
+}
+
 static inline void assert_clean(const char *text)
 {
     size_t length = strlen(text);

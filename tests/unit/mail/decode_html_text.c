@@ -73,7 +73,7 @@ static void preview_is(const char *type, const char *encoding, const char *raw,
 {
     struct arena arena;
     arena_init(&arena);
-    assert_string_equal(decode_preview(&arena, type, "utf-8", encoding, raw, strlen(raw)),
+    assert_string_equal(decode_preview(&arena, plenty(), type, "utf-8", encoding, raw, strlen(raw)),
                         expected);
     arena_clear(&arena);
 }
@@ -112,7 +112,7 @@ static void a_preview_has_200_characters(void **state)
     for (size_t i = 0; i + 1 < sizeof raw; i += 2)
         memcpy(raw + i, "\xc3\xa9", 2);
     const char *preview =
-        decode_preview(&arena, "text/plain", "utf-8", "8bit", raw, sizeof raw - 1);
+        decode_preview(&arena, plenty(), "text/plain", "utf-8", "8bit", raw, sizeof raw - 1);
     assert_int_equal(strlen(preview), 400);
     assert_true(text_is_utf8(preview, 400));
     arena_clear(&arena);
@@ -141,9 +141,10 @@ static void previews_of_noise_are_clean_and_short(void **state)
         for (size_t i = 0; i < sizeof raw; i++)
             raw[i] = pseudo_random(&seed) % 2 ? ">\n <-:x&"[pseudo_random(&seed) % 8]
                                               : (char)pseudo_random(&seed);
-        const char *preview = decode_preview(
-            &arena, round % 2 ? "text/html" : "text/plain", round % 3 ? "utf-8" : "utf-16",
-            round % 5 ? "8bit" : "quoted-printable", raw, pseudo_random(&seed) % sizeof raw);
+        const char *preview =
+            decode_preview(&arena, plenty(), round % 2 ? "text/html" : "text/plain",
+                           round % 3 ? "utf-8" : "utf-16", round % 5 ? "8bit" : "quoted-printable",
+                           raw, pseudo_random(&seed) % sizeof raw);
         assert_clean(preview);
         assert_true(text_cut_chars(preview, strlen(preview), 200) == strlen(preview));
         arena_clear(&arena);
