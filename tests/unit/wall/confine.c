@@ -217,14 +217,27 @@ static int try_free(const void *attempt)
     return ((const struct attempt *)attempt)->try();
 }
 
+/* How many were not refused. */
+static int try_all_refused(const void *argument)
+{
+    int bad = 0;
+    (void)argument;
+    if (!(close_in() & CONFINED_SYSCALLS))
+        return 200;
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        int result = refused[i].try();
+        if (result == EPERM || result == EACCES)
+            continue;
+        fprintf(stderr, "%s: %d\n", refused[i].name, result);
+        bad++;
+    }
+    return bad;
+}
+
 static void a_worker_is_refused_what_it_has_no_business_with(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
-        int result = child_run(try_confined, &refused[i]);
-        if (result != EPERM && result != EACCES)
-            fail_msg("%s: %d", refused[i].name, result);
-    }
+    assert_int_equal(child_run(try_all_refused, NULL), 0);
 }
 
 /* ---- what ends the process ---- */
@@ -318,8 +331,10 @@ static void landlock_alone_keeps_every_file_shut(void **state)
     static const struct attempt files[] = {REFUSED(read_a_file), REFUSED(write_a_file),
                                            REFUSED(make_a_file), REFUSED(remove_a_file),
                                            REFUSED(list_a_directory)};
-    if (!kernel_has_landlock())
-        skip();
+    if (!kernel_has_landlock()) {
+        assert_int_equal(child_run(try_behind_landlock, &files[0]), 0);
+        return;
+    }
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         if (child_run(try_free, &files[i]) != 0 && files[i].try != remove_a_file)
             fail_msg("%s: does not even go without Landlock", files[i].name);
@@ -335,17 +350,16 @@ static void landlock_alone_keeps_every_file_shut(void **state)
 static int take_too_much_memory(const void *argument)
 {
     (void)argument;
-    if (!(close_in() & CONFINED_MEMORY))
-        return 1;
-    void *much = malloc(MEMORY_MAX), *enough = malloc(MEMORY_MAX / 4);
-    return much || !enough;
+    bool limited = close_in() & CONFINED_MEMORY;
+    if (confine_sanitized)
+        return limited; /* it must not be claimed */
+    void *volatile much = malloc(MEMORY_MAX), *volatile enough = malloc(MEMORY_MAX / 4);
+    return !limited || much || !enough;
 }
 
 static void a_worker_gets_no_more_memory_than_it_was_given(void **state)
 {
     (void)state;
-    if (confine_sanitized)
-        skip();
     assert_int_equal(child_run(take_too_much_memory, NULL), 0);
 }
 
