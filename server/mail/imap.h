@@ -237,6 +237,7 @@ struct imapc_fetch {
     uint64_t modseq, size;
     int64_t received_s;
     struct imapc_span envelope, structure; /* with their parentheses */
+    bool structure_cut;                    /* only its beginning came */
     struct imapc_span section;             /* inside the brackets of BODY[..] or BINARY[..] */
     struct imapc_token content;            /* its value */
     bool has_binary_size;
@@ -265,16 +266,27 @@ void imapc_envelope_convert(struct arena *arena, struct decode_budget *budget,
 void imapc_structure_convert(struct arena *arena, struct decode_budget *budget,
                              const struct mailimap_body *body, uint32_t parts_max,
                              struct message *out);
+/* BODYSTRUCTURE that libetpan refuses, or of which only the beginning came: read as far as it makes
+ * sense, at most depth_max parts within each other. */
+struct imapc_structure {
+    struct imapc_span text;
+    bool is_cut; /* the rest did not come */
+    uint32_t depth_max, parts_max;
+};
+bool imapc_structure_salvage(struct arena *arena, struct decode_budget *budget,
+                             const struct imapc_structure *structure, struct message *out);
 
 /* How both readers of BODYSTRUCTURE write the tree (imap_tree.c). */
 struct imapc_tree {
-    bool structure_cut;                    /* only its beginning came */
     struct arena *arena;
+    struct decode_budget *budget;
     struct part *parts;
     uint32_t count, capacity;
     uint32_t count_max; /* and never more than BACKEND_PARTS_MAX */
     bool full;          /* one more was to be added */
 };
+/* No part can be added any more. */
+bool imapc_tree_is_full(const struct imapc_tree *tree);
 /* The pointer is good until the next add; NULL when there are too many. */
 struct part *imapc_tree_add(struct imapc_tree *tree, int32_t parent, const char *id);
 /* Section number of the n-th child (from 1) of the container `id`. */
@@ -284,6 +296,7 @@ const char *imapc_tree_inner_id(struct imapc_tree *tree, const char *id, bool mu
 struct imapc_parameters {
     struct raw_parameter items[64];
     uint32_t count;
+    bool is_cut; /* there were more */
 };
 void imapc_parameters_add(struct imapc_parameters *list, const char *name, const char *value,
                           size_t value_length);
@@ -298,27 +311,15 @@ void imapc_tree_finish(struct imapc_tree *tree, struct message *out);
 struct imapc_records {
     struct imapc_handler handler;
     struct imapc *imap;
-/* BODYSTRUCTURE that libetpan refuses, or of which only the beginning came: read as far as it makes
- * sense, at most depth_max parts within each other. */
-struct imapc_structure {
-    struct imapc_span text;
-    bool is_cut; /* the rest did not come */
-    uint32_t depth_max, parts_max;
-};
-bool imapc_structure_salvage(struct arena *arena, struct decode_budget *budget,
-                             const struct imapc_structure *structure, struct message *out);
     struct change_sink *sink;
     struct arena arena;      /* one record */
     uint32_t uid_min;        /* below: not told at all */
     uint32_t record_min;     /* below: no record, nobody asked ("n:*" always has an answer) */
-    struct decode_budget *budget;
     bool flags_wanted;       /* answers without an envelope are told through sink->flags */
     bool mending;            /* answers are to the simpler question */
     bool lost;               /* an answer was too broken to say which message it is about */
     uint32_t ask_index;      /* which command of the exchange asks for records; UINT32_MAX: none */
     char *ask_key;           /* the same messages, as a search key; owned */
-/* No part can be added any more. */
-bool imapc_tree_is_full(const struct imapc_tree *tree);
     struct imapc_set told;   /* uids whose record was told */
     struct imapc_set exist;  /* uids seen to exist, whatever was told of them */
     struct imapc_set broken; /* uids to be asked for again in a simpler way */
@@ -328,7 +329,6 @@ void imapc_records_init(struct imapc_records *records, struct imapc *imap, struc
                         uint32_t uid_min);
 void imapc_records_clear(struct imapc_records *records);
 /* Adds the command for whole records to the exchange: "UID FETCH" or "FETCH" of a set. */
-    bool is_cut; /* there were more */
 void imapc_records_ask(struct imapc_records *records, const char *command, const char *set);
 /* Runs the exchange, then asks again, more simply, for what could not be read; and when the server
  * refused the records as a whole, for each one it did not tell. */

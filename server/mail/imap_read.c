@@ -289,10 +289,10 @@ enum err imapc_read_headers(struct backend *backend, struct call *call,
                             const struct part_wish *wish, struct header_sink *sink)
 {
     struct imapc *imap = (struct imapc *)backend;
-    struct buf raw;
-    struct buf_sink into;
     const struct backend_world *world = imap->wire.world;
     struct decode_budget budget;
+    struct buf raw;
+    struct buf_sink into;
     char item[320];
     enum err err = open_part(imap, call, wish);
     if (err)
@@ -305,11 +305,11 @@ enum err imapc_read_headers(struct backend *backend, struct call *call,
     err = ask(imap, call, &answer, item, false);
     if (!err && !answer.arrived)
         err = gone(call);
+    decode_budget_begin(&budget, NULL, world->message_cpu_ms_max, world->message_bytes_max);
+    budget.held_bytes = raw.length;
     if (!err)
         err = decode_headers(&budget, raw.data ? raw.data : "", raw.length, sink);
     sink->limited = budget.limited;
-    decode_budget_begin(&budget, NULL, world->message_cpu_ms_max, world->message_bytes_max);
-    budget.held_bytes = raw.length;
     buf_clear(&raw);
     return err;
 }
