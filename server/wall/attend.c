@@ -215,8 +215,6 @@ void connection_set_backend(struct connection *connection, struct backend *backe
 {
     lock(connection->attendance);
     connection->backend = backend;
-    if (connection_is_cancelled(connection))
-        backend_cancel(backend);
     unlock(connection->attendance);
 }
 
@@ -308,8 +306,7 @@ static void start_thread(struct attendance *attendance);
 
 static void serve(struct attendance *attendance, struct connection *connection)
 {
-    bool lives = !connection->doomed && !connection_is_cancelled(connection) &&
-                 connection_serve(connection, &attendance->config);
+    bool lives = !connection->doomed && connection_serve(connection, &attendance->config);
     if (!lives || !connection_rest(connection))
         connection_close(connection);
 }

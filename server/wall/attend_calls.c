@@ -205,8 +205,7 @@ static bool run(struct serving *serving)
     if (!serving->failure && !connection_is_cancelled(connection))
         finish(serving, err, value);
     connection->serving = NULL;
-    return !serving->failure && connection->backend && !connection->backend->dead &&
-           !err_kills_connection(err);
+    return !serving->failure && connection->backend && !connection->backend->dead;
 }
 
 bool connection_serve(struct connection *connection, const struct attendance_config *config)

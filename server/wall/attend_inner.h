@@ -85,7 +85,6 @@ struct serving {
 
 /* ---- attend.c ---- */
 
-/* The connection is signed in; a cancel that came meanwhile is passed on. */
 void connection_set_backend(struct connection *connection, struct backend *backend);
 void connection_cancel(struct connection *connection); /* any thread */
 bool connection_is_cancelled(const struct connection *connection);

@@ -22,7 +22,7 @@ static struct buf *held_by(struct serving *serving)
 static enum err give_up(struct serving *serving, enum err err)
 {
     serving->failure = err == ERR_TIMEOUT ? ERR_TIMEOUT : ERR_CANCELLED;
-    connection_cancel(serving->connection); /* a backend that waits must not go on */
+    connection_cancel(serving->connection); /* nobody else may have heard of it */
     return serving->failure;
 }
 
