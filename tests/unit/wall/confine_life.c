@@ -22,8 +22,8 @@ static const int file_calls[] = {
 };
 #define FILE_CALLS (sizeof file_calls / sizeof *file_calls)
 
-/* From now on whoever tries to open a file, dies: a refusal would be taken quietly. Not where a
- * sanitizer wants to read the memory map. */
+/* From now on whoever tries to open a file, dies: a refusal would be taken
+ * quietly. Not where a sanitizer wants to read the memory map. */
 static void watch_for_files(void)
 {
     struct sock_filter code[1 + 2 * FILE_CALLS + 1], *at = code;
@@ -84,20 +84,51 @@ static void threads_chance_and_the_calendar_still_work(void **state)
 
 /* ---- decoding ---- */
 
-/* All that the decoders make of some bytes, so that two processes can be compared. */
+static const char addresses[] = "=?iso-2022-jp?B?GyRCJEYkOSRIGyhC?= <a@example.com>, Group: "
+                                "\xe9t\xe9 <b@example.com>, =?x-unknown?Q?=E9?= <c@example.com>;";
+
+static enum err take_header(struct header_sink *sink, const char *name, const char *value);
+
+struct transcript {
+    struct header_sink sink;
+    struct buf text;
+};
+
+static enum err take_header(struct header_sink *sink, const char *name, const char *value)
+{
+    struct transcript *self = (struct transcript *)sink;
+    buf_text(&self->text, name);
+    buf_text(&self->text, value);
+    return OK;
+}
+
+/* All that the decoders make of some bytes, so that two processes can be
+ * compared. */
 static void decode_much(struct buf *out)
 {
     struct arena memory, *arena = &memory;
+    struct transcript transcript = {.sink = {.header = take_header}};
+    struct decode_budget budget;
+    struct address_list list = {0};
     int64_t date;
     char bytes[0x200];
     arena_init(arena);
+    decode_budget_begin(&budget, arena, 60000, MEMORY_MAX);
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (char)(i < 0xe0 ? 0x20 + i : i * 7 + 1);
     for (size_t i = 0; charset_nth(i); i++)
         buf_text(out, charset_to_utf8(arena, charset_nth(i), bytes, sizeof bytes));
     buf_text(out, charset_to_utf8(arena, "x-unknown", bytes, sizeof bytes));
+    buf_init(&transcript.text, 65536);
+    static const char headers[] = "Subject: =?koi8-r?B?8NLJ18XU?=\r\nX: =?utf-7?Q?+AOk-?=\r\n\r\n";
+    decode_headers(&budget, headers, sizeof headers - 1, &transcript.sink);
+    buf_text(out, transcript.text.data);
+    decode_addresses(arena, &budget, addresses, sizeof addresses - 1, &list);
+    for (uint32_t i = 0; i < list.count; i++)
+        buf_text(out, list.items[i].name ? list.items[i].name : "-");
     if (decode_date("Tue, 1 Jul 2003 10:52:37 +0200", 30, &date))
         buf_text(out, "dated");
+    buf_clear(&transcript.text);
     arena_clear(arena);
 }
 
