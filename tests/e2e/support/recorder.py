@@ -54,6 +54,7 @@ class Recorder:
 
     def _talk(self, connection):
         connection.settimeout(30)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # scripts say things in several pieces
         try:
             if self._context:
                 connection = self._context.wrap_socket(connection, server_side=True)
@@ -77,6 +78,19 @@ class Talk:
             self._fill()
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line.rstrip(b"\r")
+
+    def read_raw_line(self):
+        """The line with whatever ends it."""
+        while b"\n" not in self._buffer:
+            self._fill()
+        line, end, self._buffer = self._buffer.partition(b"\n")
+        return line + end
+
+    def read_bytes(self, count):
+        while len(self._buffer) < count:
+            self._fill()
+        data, self._buffer = self._buffer[:count], self._buffer[count:]
+        return data
 
     def read_command(self):
         """(tag, command words)"""
