@@ -1,8 +1,8 @@
 /* answer.c - answers as frames, each cut to what a frame holds.
  *
- * What is cut depends on the record alone, never on what was sent before it. A message whose
- * headers and tree are too much together keeps the beginning of both: the tree is sure of
- * PART_BYTES_SURE for each part, up to half of the frame, and takes what the headers leave.
+ * What is cut depends on the record alone. A message whose headers and tree are too much together
+ * keeps the beginning of both: the tree is sure of PART_BYTES_SURE for each part, up to half of the
+ * frame, and takes what the headers leave.
  */
 #include "record.h"
 #include "text.h"
