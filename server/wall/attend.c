@@ -9,6 +9,7 @@
  * thread more than threads_max, so that cancels are heard when all others serve.
  */
 #include "attend_inner.h"
+#include "attend_slots.h"
 
 #include "log.h"
 
@@ -36,24 +37,12 @@
 
 #define GONE (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
 
-#define GENERATIONS   0x7fffffffu
-#define TOKEN_SOCKET  1u
-#define TOKEN_WAKE    UINT64_MAX /* of no connection: there are never so many slots */
-#define SLOT_NONE     UINT32_MAX
-#define SLOTS_AT_ONCE 64
-
-struct slot {
-    struct connection *connection; /* owned; NULL: free */
-    uint32_t generation, next_free;
-};
-
 struct attendance {
     struct attendance_config config;
     int epoll, wake;
     pthread_mutex_t lock;
     pthread_cond_t ended; /* a thread */
-    struct slot *slots;
-    uint32_t slot_count, first_free;
+    struct attend_slots slots;
     struct connection *queue, **queue_end;
     /* waiting: in epoll_wait, or about to be; running: with a connection */
     uint32_t threads, waiting, running;
@@ -70,51 +59,9 @@ static void unlock(struct attendance *attendance)
     pthread_mutex_unlock(&attendance->lock);
 }
 
-/* ---- the table ---- */
-
-static void grow_table(struct attendance *attendance)
-{
-    uint32_t count = attendance->slot_count + SLOTS_AT_ONCE;
-    attendance->slots = xrealloc(attendance->slots, count * sizeof *attendance->slots);
-    for (uint32_t i = count; i-- > attendance->slot_count;) {
-        attendance->slots[i] = (struct slot){.next_free = attendance->first_free};
-        attendance->first_free = i;
-    }
-    attendance->slot_count = count;
-}
-
-static void take_slot_locked(struct attendance *attendance, struct connection *connection)
-{
-    if (attendance->first_free == SLOT_NONE)
-        grow_table(attendance);
-    connection->slot = attendance->first_free;
-    struct slot *slot = &attendance->slots[connection->slot];
-    attendance->first_free = slot->next_free;
-    connection->generation = slot->generation;
-    slot->connection = connection;
-}
-
-static void give_slot_locked(struct attendance *attendance, const struct connection *connection)
-{
-    struct slot *slot = &attendance->slots[connection->slot];
-    assert(slot->connection == connection);
-    *slot = (struct slot){.generation = (slot->generation + 1) & GENERATIONS,
-                          .next_free = attendance->first_free};
-    attendance->first_free = connection->slot;
-}
-
 static uint64_t token_of(const struct connection *connection, unsigned which)
 {
-    return (uint64_t)connection->slot << 32 | connection->generation << 1 | which;
-}
-
-static struct connection *find_locked(struct attendance *attendance, uint64_t token)
-{
-    uint32_t at = (uint32_t)(token >> 32);
-    if (at >= attendance->slot_count)
-        return NULL;
-    const struct slot *slot = &attendance->slots[at];
-    return slot->generation == ((uint32_t)token >> 1) ? slot->connection : NULL;
+    return attend_token(connection->slot, connection->generation, which);
 }
 
 /* ---- the epoll set ---- */
@@ -122,7 +69,7 @@ static struct connection *find_locked(struct attendance *attendance, uint64_t to
 static bool arm_channel(struct connection *connection, int operation, uint32_t events)
 {
     struct epoll_event event = {.events = events | EPOLLONESHOT,
-                                .data.u64 = token_of(connection, 0)};
+                                .data.u64 = token_of(connection, ATTEND_CHANNEL)};
     return epoll_ctl(connection->attendance->epoll, operation, connection->channel.fd, &event) == 0;
 }
 
@@ -130,7 +77,7 @@ static bool arm_channel(struct connection *connection, int operation, uint32_t e
 static bool arm_socket_locked(struct connection *connection)
 {
     struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT,
-                                .data.u64 = token_of(connection, TOKEN_SOCKET)};
+                                .data.u64 = token_of(connection, ATTEND_SOCKET)};
     int fd = connection->backend ? backend_fd(connection->backend) : -1;
     if (fd < 0 || connection->socket_armed)
         return true;
@@ -169,7 +116,7 @@ static void connection_close(struct connection *connection)
     struct attendance *attendance = connection->attendance;
     lock(attendance);
     disarm_locked(connection);
-    give_slot_locked(attendance, connection);
+    attend_slots_give(&attendance->slots, connection);
     unlock(attendance); /* from here on no event leads to it, and so no cancel */
     channel_clear(&connection->channel);
     connection_free(connection);
@@ -245,10 +192,10 @@ static struct connection *dequeue_locked(struct attendance *attendance)
 static struct connection *hear_locked(struct attendance *attendance,
                                       const struct epoll_event *event)
 {
-    struct connection *connection = find_locked(attendance, event->data.u64);
+    struct connection *connection = attend_slots_find(&attendance->slots, event->data.u64);
     if (!connection)
         return NULL;
-    bool of_socket = event->data.u64 & TOKEN_SOCKET, gone = event->events & GONE;
+    bool of_socket = event->data.u64 & ATTEND_SOCKET, gone = event->events & GONE;
     if (of_socket)
         connection->socket_armed = false;
     if (connection->state != CONNECTION_IDLE) {
@@ -294,7 +241,7 @@ static struct connection *await_work_locked(struct attendance *attendance)
         attendance->waiting--;
         if (count == 0 && attendance->waiting >= THREADS_KEPT)
             return NULL;
-        if (count > 0 && event.data.u64 != TOKEN_WAKE)
+        if (count > 0 && event.data.u64 != ATTEND_WAKE)
             connection = hear_locked(attendance, &event);
         if (connection)
             return connection;
@@ -360,13 +307,13 @@ struct attendance *attendance_new(const struct attendance_config *config)
     assert(config->world && config->ops && config->threads_max > 0);
     struct attendance *attendance = xalloc(sizeof *attendance);
     attendance->config = *config;
-    attendance->first_free = SLOT_NONE;
+    attend_slots_init(&attendance->slots);
     attendance->queue_end = &attendance->queue;
     pthread_mutex_init(&attendance->lock, NULL);
     pthread_cond_init(&attendance->ended, NULL);
     attendance->epoll = epoll_create1(EPOLL_CLOEXEC);
     attendance->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    struct epoll_event event = {.events = EPOLLIN, .data.u64 = TOKEN_WAKE};
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = ATTEND_WAKE};
     if (attendance->epoll < 0 || attendance->wake < 0 ||
         epoll_ctl(attendance->epoll, EPOLL_CTL_ADD, attendance->wake, &event) != 0) {
         log_event(LOG_ERROR, "wall.epoll", LOG_TEXT("error", strerror(errno)), LOG_END);
@@ -382,10 +329,10 @@ void attendance_adopt(struct attendance *attendance, int channel_fd, int socket_
     connection->socket_fd = socket_fd;
     channel_init(&connection->channel, channel_fd);
     lock(attendance);
-    take_slot_locked(attendance, connection);
+    attend_slots_take(&attendance->slots, connection);
     bool stands = arm_channel(connection, EPOLL_CTL_ADD, EPOLLIN | EPOLLRDHUP);
     if (!stands)
-        give_slot_locked(attendance, connection);
+        attend_slots_give(&attendance->slots, connection);
     bool first = reserve_thread_locked(attendance);
     unlock(attendance);
     if (first)
@@ -400,22 +347,22 @@ void attendance_stop(struct attendance **attendance_at)
     static const uint64_t one = 1;
     lock(attendance);
     attendance->stopping = true;
-    for (uint32_t i = 0; i < attendance->slot_count; i++)
-        if (attendance->slots[i].connection)
-            cancel_locked(attendance->slots[i].connection);
+    for (uint32_t i = 0; i < attendance->slots.count; i++)
+        if (attendance->slots.items[i].connection)
+            cancel_locked(attendance->slots.items[i].connection);
     ssize_t written = write(attendance->wake, &one, sizeof one);
     (void)written; /* it was 0 */
     while (attendance->threads > 0)
         pthread_cond_wait(&attendance->ended, &attendance->lock);
     unlock(attendance);
-    for (uint32_t i = 0; i < attendance->slot_count; i++)
-        if (attendance->slots[i].connection)
-            connection_close(attendance->slots[i].connection);
+    for (uint32_t i = 0; i < attendance->slots.count; i++)
+        if (attendance->slots.items[i].connection)
+            connection_close(attendance->slots.items[i].connection);
     close(attendance->epoll);
     close(attendance->wake);
     pthread_cond_destroy(&attendance->ended);
     pthread_mutex_destroy(&attendance->lock);
-    free(attendance->slots);
+    attend_slots_clear(&attendance->slots);
     free(attendance);
     *attendance_at = NULL;
 }
