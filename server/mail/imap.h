@@ -60,13 +60,39 @@ struct imapc_set {
     struct uid_range *ranges; /* owned */
     uint32_t count, capacity;
     bool sorted; /* false once something was added below the last */
-    bool full;   /* more was added than a set holds, and is not in it */
+    bool full;   /* more was added than BACKEND_RANGES_MAX let in, and is not in it */
 };
 void imapc_set_add(struct imapc_set *set, uint32_t first, uint32_t last);
 void imapc_set_sort(struct imapc_set *set); /* ascending, disjoint */
 void imapc_set_clear(struct imapc_set *set);
 bool imapc_set_read(struct imapc_set *set, struct imapc_span text); /* adds "1,4:7" */
 bool imapc_set_has(const struct imapc_set *set, uint32_t number);   /* of a sorted set */
+
+/* ---- imap_limit.c: the limits of backend_world, and the words for them ---- */
+
+enum imapc_limit {
+    LIMIT_LINE,
+    LIMIT_NUMBERS, /* SEARCH and its like: as long as a folder has messages */
+    LIMIT_LITERAL,
+    LIMIT_ANSWER,
+    LIMIT_CONTENT,
+    LIMIT_TIME,
+    LIMIT_UNASKED,
+    LIMIT_FOLDERS,
+    LIMIT_NAMES,
+    LIMIT_RANGES,
+};
+
+#define IMAPC_NAMES_BYTES_MAX (16u * 1024u * 1024u) /* names and paths of one listing */
+
+struct imapc_wire;
+/* Marks the wire dead, says so in the fault, returns its code. */
+enum err imapc_limit_passed(struct imapc_wire *wire, struct fault *fault, enum imapc_limit limit);
+/* Time and bytes for one exchange: an answer without content, unless the second is called too. */
+void imapc_limit_begin(struct imapc_wire *wire, int64_t deadline_ms);
+void imapc_limit_content(struct imapc_wire *wire);
+/* What the stream failed of; marks the wire dead. */
+enum err imapc_limit_explain(struct imapc_wire *wire, struct fault *fault);
 
 /* ---- imap_wire.c ---- */
 
@@ -98,6 +124,11 @@ struct imapc_wire {
     const struct range_sink
         *range; /* when set and done, the refusal was ours: read the rest away */
     bool dead;  /* the exchange can no longer be followed */
+    /* the exchange under way */
+    bool time_is_ours;   /* its deadline is the limit's, not the caller's */
+    bool brings_content; /* its bytes are counted against the larger limit */
+    int64_t began_ms;
+    uint64_t began_bytes;
 };
 
 void imapc_wire_init(struct imapc_wire *wire, struct stream *stream,
@@ -174,6 +205,7 @@ struct imapc {
     uint32_t sent_count, open_count;
     uint32_t next_tag;
     uint32_t unasked; /* untagged responses of this exchange that nobody asked for */
+    uint32_t asked;   /* and those that somebody did ask for */
     enum err failure; /* the first tagged NO of the exchange */
     char *refusal;    /* text of the last NO or BAD, in scratch; may echo what was sent */
     char *challenge;  /* text of the last continuation, in scratch */

@@ -10,9 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STATUS_BATCH    64u
-#define NAME_BYTES_MAX  4096u
-#define NAMES_BYTES_MAX (64u * 1024u * 1024u) /* names and paths of one listing */
+#define STATUS_BATCH   64u
+#define NAME_BYTES_MAX 4096u
 
 /* What STATUS and LSUB say of a name; they may come before its LIST line. */
 struct remark {
@@ -30,7 +29,6 @@ struct listing {
     struct remark *remarks;
     uint32_t remark_count;
     uint64_t name_bytes;
-    bool too_many;
 };
 
 struct flag_role {
@@ -110,15 +108,13 @@ static char *read_name(struct listing *listing, struct imapc_scan *scan)
         return NULL;
     if (token.kind == TOKEN_NIL)
         token.kind = TOKEN_ATOM; /* a folder named "nil" */
-    if (token.span.length > NAME_BYTES_MAX || listing->name_bytes > NAMES_BYTES_MAX) {
-        listing->too_many |= listing->name_bytes > NAMES_BYTES_MAX;
+    if (token.span.length > NAME_BYTES_MAX)
         return NULL;
-    }
-    listing->name_bytes += token.span.length;
-    char *name = imapc_token_copy(listing->arena, &token, &length);
+    char *name = imapc_token_copy(&listing->imap->reply, &token, &length);
     if (!name || length == 0 || strlen(name) != length || strpbrk(name, "\r\n"))
         return NULL;
-    return name;
+    listing->name_bytes += length;
+    return arena_strdup(listing->arena, name);
 }
 
 /* (\HasNoChildren) "/" "Name" */
@@ -145,10 +141,6 @@ static void take_list(struct listing *listing, struct imapc_span rest)
     struct listed item;
     if (!read_listing(listing, rest, &item))
         return;
-    if (listing->count == listing->imap->wire.world->folders_max) {
-        listing->too_many = true;
-        return;
-    }
     if (listing->count == listing->capacity) {
         listing->capacity = listing->capacity ? listing->capacity * 2 : 64;
         listing->items = xrealloc(listing->items, listing->capacity * sizeof *listing->items);
@@ -164,6 +156,7 @@ static void take_list(struct listing *listing, struct imapc_span rest)
 static struct folder_listing *add_remark(struct listing *listing, const char *remote)
 {
     struct remark *remark = arena_new(listing->arena, struct remark);
+    listing->remark_count++;
     *remark = (struct remark){.of = {.remote = remote, .size = -1}, .next = listing->remarks};
     listing->remarks = remark;
     return &remark->of;
@@ -172,8 +165,7 @@ static struct folder_listing *add_remark(struct listing *listing, const char *re
 static void take_lsub(struct listing *listing, struct imapc_span rest)
 {
     struct listed item;
-    if (listing->remark_count++ < 2 * listing->imap->wire.world->folders_max &&
-        read_listing(listing, rest, &item))
+    if (read_listing(listing, rest, &item))
         add_remark(listing, item.listing.remote)->subscribed = true;
 }
 
@@ -201,8 +193,7 @@ static void take_status(struct listing *listing, struct imapc_span rest)
     struct imapc_token name, value;
     uint64_t number;
     char *remote = read_name(listing, &scan);
-    if (!remote || !imapc_scan_next(&scan, &name) || name.kind != TOKEN_OPEN ||
-        listing->remark_count++ >= 2 * listing->imap->wire.world->folders_max)
+    if (!remote || !imapc_scan_next(&scan, &name) || name.kind != TOKEN_OPEN)
         return;
     struct folder_listing *folder = add_remark(listing, remote);
     folder->has_status = true;
@@ -232,13 +223,24 @@ static void apply_remarks(struct listing *listing)
     }
 }
 
+/* LSUB and STATUS have a remark each for every folder. */
+static enum err check_listing(struct listing *listing)
+{
+    struct imapc_wire *wire = &listing->imap->wire;
+    struct fault *fault = &listing->imap->call->fault;
+    uint64_t most = wire->world->folders_max;
+    if (listing->count > most || listing->remark_count > 2 * most)
+        return imapc_limit_passed(wire, fault, LIMIT_FOLDERS);
+    if (listing->name_bytes > IMAPC_NAMES_BYTES_MAX)
+        return imapc_limit_passed(wire, fault, LIMIT_NAMES);
+    return OK;
+}
+
 static enum err listing_untagged(struct imapc_handler *handler,
                                  const struct imapc_response *response, bool *mine)
 {
     struct listing *listing = (struct listing *)handler;
     *mine = true;
-    if (response->cut)
-        return OK;
     if (imapc_span_is(response->word, "LIST") || imapc_span_is(response->word, "XLIST")) {
         if (!listing->by_name) /* told unasked during STATUS: it comes with the next listing */
             take_list(listing, response->rest);
@@ -249,7 +251,7 @@ static enum err listing_untagged(struct imapc_handler *handler,
     } else {
         *mine = false;
     }
-    return OK;
+    return *mine ? check_listing(listing) : OK;
 }
 
 static const char *status_items(struct imapc *imap)
@@ -350,12 +352,8 @@ enum err imapc_list_folders(struct backend *backend, struct call *call, bool wit
     enum err err = at_once ? imapc_renew_view(imap, call) : OK;
     if (!err)
         err = extended ? list_extended(&listing, call, at_once) : list_plain(&listing, call);
-    if (!err && with_status && !at_once && !listing.too_many)
+    if (!err && with_status && !at_once)
         err = ask_status(&listing, call);
-    if (!err && listing.too_many)
-        err = fault_set(&call->fault, ERR_TOO_LARGE,
-                        "the mailbox has more than %u folders, or too long names",
-                        imap->wire.world->folders_max);
     if (!err)
         err = tell_all(&listing, sink);
     free(listing.items);

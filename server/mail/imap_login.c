@@ -53,6 +53,7 @@ static const struct capability_row capability_rows[] = {
 };
 
 #define CAPABILITY_TEXT_BYTES 4096u
+#define PREFIX_BYTES_MAX      1024u
 
 void imapc_read_capabilities(struct imapc *imap, struct imapc_span words)
 {
@@ -175,6 +176,8 @@ static void read_namespace(struct imapc *imap, struct imapc_span lists)
     if (!imapc_scan_next(&scan, &prefix) || !imapc_scan_next(&scan, &delimiter))
         return;
     size_t length;
+    if (prefix.span.length > PREFIX_BYTES_MAX)
+        return;
     imap->personal.prefix = imapc_token_copy(&imap->arena, &prefix, &length);
     const char *mark = imapc_token_copy(&imap->reply, &delimiter, &length);
     imap->personal.delimiter = mark ? *mark : '\0';

@@ -21,8 +21,6 @@ static enum err find_older(struct imapc *imap, struct call *call, uint32_t floor
         imapc_command_end(imap);
         err = imapc_run(imap);
     }
-    if (!err && records.found.full)
-        err = imapc_die(imap, ERR_TOO_LARGE, "the mail server tells of too many messages");
     if (!err) {
         imapc_set_clear(&imap->older);
         imap->older = records.found;

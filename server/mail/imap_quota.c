@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-#define RESOURCES_MAX 64u
+#define RESOURCES_MAX  64u
+#define TEXT_BYTES_MAX 255u
 
 struct quota_answer {
     struct imapc_handler handler;
@@ -17,7 +18,10 @@ struct quota_answer {
 static char *clean_token(struct arena *arena, const struct imapc_token *token)
 {
     size_t length = 0;
-    char *raw = imapc_token_copy(arena, token, &length);
+    struct imapc_token front = *token;
+    if (front.span.length > TEXT_BYTES_MAX)
+        front.span.length = TEXT_BYTES_MAX;
+    char *raw = imapc_token_copy(arena, &front, &length);
     return text_clean(arena, raw ? raw : "", length, true);
 }
 

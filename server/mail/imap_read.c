@@ -78,6 +78,8 @@ static enum err ask(struct imapc *imap, struct call *call, struct answer *answer
     imapc_word(imap, arena_printf(&imap->scratch, "%u (UID %s)", answer->uid, item));
     imapc_command_end(imap);
     imap->wire.body_sink = answer->sink;
+    if (answer->sink)
+        imapc_limit_content(&imap->wire);
     err = imapc_run(imap);
     imap->wire.body_sink = NULL;
     return err;

@@ -285,16 +285,19 @@ static enum err records_untagged(struct imapc_handler *handler,
                                  const struct imapc_response *response, bool *mine)
 {
     struct imapc_records *records = (struct imapc_records *)handler;
-    if (response->has_number && imapc_span_is(response->word, "FETCH"))
-        return take_fetch(records, response, mine);
-    if (imapc_span_is(response->word, "SEARCH")) {
+    enum err err = OK;
+    if (response->has_number && imapc_span_is(response->word, "FETCH")) {
+        err = take_fetch(records, response, mine);
+    } else if (imapc_span_is(response->word, "SEARCH")) {
         take_search(&records->found, response->rest);
         *mine = true;
     } else if (imapc_span_is(response->word, "ESEARCH")) {
         take_esearch(&records->found, response->rest);
         *mine = true;
     }
-    return OK;
+    if (!err && (records->told.full || records->exist.full || records->found.full))
+        err = imapc_limit_passed(&records->imap->wire, &records->imap->call->fault, LIMIT_RANGES);
+    return err;
 }
 
 void imapc_records_init(struct imapc_records *records, struct imapc *imap, struct change_sink *sink,
@@ -441,8 +444,6 @@ enum err imapc_records_run(struct imapc_records *records, struct call *call)
     enum err err = imapc_run(imap);
     if (err)
         return err;
-    if (records->told.full || records->exist.full || records->found.full)
-        return imapc_die(imap, ERR_TOO_LARGE, "the mail server tells of too many messages");
     bool refused =
         records->ask_index != UINT32_MAX && imapc_status_of(imap, records->ask_index) == STATUS_NO;
     struct imapc_set found = records->found; /* the caller's own search */

@@ -13,6 +13,7 @@
 
 #define REFUSED_DRAIN_BYTES (4u * 1024u * 1024u) /* read away after a sink's refusal */
 #define LITERAL_MINUS_BYTES 4096u                /* RFC 7888 */
+#define TEXT_BYTES_MAX      4096u                /* kept of what a server says to people */
 
 enum err imapc_die(struct imapc *imap, enum err err, const char *detail)
 {
@@ -24,7 +25,7 @@ enum err imapc_begin(struct imapc *imap, struct call *call, struct imapc_handler
 {
     imap->call = call;
     imap->handler = handler;
-    imap->sent_count = imap->open_count = imap->unasked = 0;
+    imap->sent_count = imap->open_count = imap->unasked = imap->asked = 0;
     imap->failure = OK;
     imap->refusal = imap->challenge = NULL;
     imap->wire.body_sink = NULL;
@@ -37,8 +38,7 @@ enum err imapc_begin(struct imapc *imap, struct call *call, struct imapc_handler
                    : fault_set(&call->fault, ERR_UNREACHABLE,
                                "the connection to the mail server was given up");
     }
-    stream_set_deadline(imap->wire.stream, call->deadline_ms);
-    stream_set_budget(imap->wire.stream, imap->wire.world->command_bytes_max);
+    imapc_limit_begin(&imap->wire, call->deadline_ms);
     return OK;
 }
 
@@ -150,6 +150,13 @@ static void note_refusal(struct imapc *imap, const struct imapc_sent *sent, stru
         fault->retry_after_s = retry_after_s;
 }
 
+/* Enough for any code and sentence, and for the error document of a refused token. */
+static char *keep_text(struct imapc *imap, struct imapc_span text)
+{
+    size_t length = text.length < TEXT_BYTES_MAX ? text.length : TEXT_BYTES_MAX;
+    return arena_strndup(&imap->scratch, text.text, length);
+}
+
 static enum err take_tagged(struct imapc *imap, const struct imapc_response *response)
 {
     struct imapc_sent *sent = find_sent(imap, response->tag);
@@ -162,7 +169,7 @@ static enum err take_tagged(struct imapc *imap, const struct imapc_response *res
         return OK;
     }
     sent->status = STATUS_NO;
-    imap->refusal = arena_strndup(&imap->scratch, response->rest.text, response->rest.length);
+    imap->refusal = keep_text(imap, response->rest);
     if (imapc_span_is(response->word, "NO") || sent->tolerant) {
         note_refusal(imap, sent, response->rest);
         return OK;
@@ -186,8 +193,18 @@ static enum err take_bye(struct imapc *imap, const struct imapc_response *respon
     return err;
 }
 
+/* Each command can be answered with every message once, or every folder twice (LIST, STATUS); how
+ * many there are is the server's own word, so mail_answer_bytes_max stands behind this. */
+static bool is_asked_too_often(struct imapc *imap, bool is_fetch)
+{
+    const struct backend_world *world = imap->wire.world;
+    uint64_t each = is_fetch ? imap->facts.exists : 2ull * world->folders_max;
+    return ++imap->asked > imap->sent_count * each + world->untagged_max;
+}
+
 static enum err take_untagged(struct imapc *imap, const struct imapc_response *response, bool muted)
 {
+    bool is_fetch = response->has_number && imapc_span_is(response->word, "FETCH");
     bool mine = false;
     enum err err = OK;
     if (imapc_span_is(response->word, "BYE"))
@@ -195,14 +212,14 @@ static enum err take_untagged(struct imapc *imap, const struct imapc_response *r
     imapc_harvest(imap, response);
     if (imap->handler && !muted)
         err = imap->handler->untagged(imap->handler, response, &mine);
-    if (mine || muted)
+    if (muted || err)
         return err;
-    if (response->has_number && imapc_span_is(response->word, "FETCH"))
+    if (!mine && is_fetch)
         imapc_touch(imap, response->number);
-    if (++imap->unasked > imap->wire.world->untagged_max)
-        return imapc_die(imap, ERR_PROTOCOL,
-                         "the mail server sent too much that was not asked for");
-    return err;
+    if (mine ? is_asked_too_often(imap, is_fetch)
+             : ++imap->unasked > imap->wire.world->untagged_max)
+        return imapc_limit_passed(&imap->wire, &imap->call->fault, LIMIT_UNASKED);
+    return OK;
 }
 
 /* Until every tag is back, or the server waits for more (to_challenge). */
@@ -220,8 +237,7 @@ static enum err run_until(struct imapc *imap, bool to_challenge)
         if (response.kind == RESPONSE_CONTINUE) {
             if (!to_challenge)
                 return imapc_die(imap, ERR_PROTOCOL, "the mail server waits for what is not due");
-            imap->challenge =
-                arena_strndup(&imap->scratch, response.rest.text, response.rest.length);
+            imap->challenge = keep_text(imap, response.rest);
             return OK;
         }
         if (response.kind == RESPONSE_TAGGED) {

@@ -214,7 +214,13 @@ char *imapc_token_copy(struct arena *arena, const struct imapc_token *token, siz
 
 /* ---- sets ---- */
 
-#define SET_RANGES_MAX (4u * 1024u * 1024u) /* a server may name uids without end */
+/* Sorting may show that the same ones were added over and over; it is worth its time only while it
+ * makes much room. */
+static bool make_room(struct imapc_set *set)
+{
+    imapc_set_sort(set);
+    return set->count <= BACKEND_RANGES_MAX - BACKEND_RANGES_MAX / 8;
+}
 
 void imapc_set_add(struct imapc_set *set, uint32_t first, uint32_t last)
 {
@@ -234,14 +240,16 @@ void imapc_set_add(struct imapc_set *set, uint32_t first, uint32_t last)
         if (first <= newest->last)
             set->sorted = false;
     }
-    if (set->count == SET_RANGES_MAX && !set->full) {
-        imapc_set_sort(set); /* perhaps the same ones over and over */
-        set->full = set->count > SET_RANGES_MAX / 2;
-    }
+    if (set->count == BACKEND_RANGES_MAX && !set->full)
+        set->full = !make_room(set);
     if (set->full)
         return;
+    if (set->count > 0 && set->sorted && first <= set->ranges[set->count - 1].last)
+        set->sorted = false; /* sorting made another range the last */
     if (set->count == set->capacity) {
         set->capacity = set->capacity ? set->capacity * 2 : 64;
+        if (set->capacity > BACKEND_RANGES_MAX)
+            set->capacity = BACKEND_RANGES_MAX;
         set->ranges = xrealloc(set->ranges, set->capacity * sizeof *set->ranges);
     }
     set->ranges[set->count++] = (struct uid_range){first, last};

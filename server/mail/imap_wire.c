@@ -1,9 +1,10 @@
 /* imap_wire.c - bytes to responses, one at a time, under the caps of backend_world.
  *
  * Reads the stream directly rather than through libetpan's buffered one: that has no cap on a line
- * and would copy every attachment once more. What is longer than a cap is read away and handed up
- * `cut`, so that a letter with five thousand recipients costs itself and not the folder. A literal
- * that belongs to content flows into body_sink and is never whole in memory.
+ * and would copy every attachment once more. A FETCH response that is longer than a cap is read
+ * away and handed up `cut`, so that a letter with five thousand recipients costs itself and not the
+ * folder; anything else that long ends the connection. A literal that belongs to content flows into
+ * body_sink and is never whole in memory.
  */
 #include "imap.h"
 #include "text.h"
@@ -51,23 +52,14 @@ enum err imapc_wire_flush(struct imapc_wire *wire, struct fault *fault)
     assert(!wire->out.overflowed);
     ssize_t sent = stream_write(wire->stream, wire->out.data, wire->out.length);
     buf_wipe(&wire->out);
-    if (sent >= 0)
-        return OK;
-    wire->dead = true;
-    return stream_failure(wire->stream, fault);
-}
-
-static enum err wire_fail(struct imapc_wire *wire, struct fault *fault)
-{
-    wire->dead = true;
-    return stream_failure(wire->stream, fault);
+    return sent >= 0 ? OK : imapc_limit_explain(wire, fault);
 }
 
 static enum err wire_fill(struct imapc_wire *wire, struct fault *fault)
 {
     ssize_t got = stream_read(wire->stream, wire->in, WIRE_READ_BYTES);
     if (got < 0)
-        return wire_fail(wire, fault);
+        return imapc_limit_explain(wire, fault);
     wire->in_start = 0;
     wire->in_end = (size_t)got;
     return OK;
@@ -87,6 +79,72 @@ static void keep_tail(struct assembly *made, const char *data, size_t length)
     made->tail_length = keep + length;
 }
 
+/* Behind "* " and a number, if there is one. */
+static bool begins_with_one_of(const struct buf *response, const char *const *words)
+{
+    const char *at = response->data + 2;
+    while (*at >= '0' && *at <= '9')
+        at++;
+    at += *at == ' ' && at > response->data + 2;
+    for (; *words; words++)
+        if (text_starts_case(at, *words))
+            return true;
+    return false;
+}
+
+static bool is_untagged(const struct buf *response, const char *const *words)
+{
+    return response->length >= 3 && memcmp(response->data, "* ", 2) == 0 &&
+           begins_with_one_of(response, words);
+}
+
+static bool is_fetch(const struct buf *response)
+{
+    static const char *const words[] = {"FETCH ", NULL};
+    return is_untagged(response, words);
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* How much of a line past line_bytes_max is kept: all of what is as long as the folder has
+ * messages, nothing of a FETCH. Anything else is refused, and each of these when it does not end
+ * either. */
+static enum err take_long_line(struct imapc_wire *wire, struct fault *fault, struct assembly *made)
+{
+    static const char *const numbers[] = {"SEARCH ", "ESEARCH ", "SORT ", "VANISHED ", NULL};
+    const struct backend_world *world = wire->world;
+    uint64_t most = larger(world->line_bytes_max, world->literal_bytes_max);
+    bool is_numbers = is_untagged(&wire->response, numbers);
+    if (!is_numbers && !is_fetch(&wire->response))
+        return imapc_limit_passed(wire, fault, LIMIT_LINE);
+    if (made->line_bytes > most)
+        return imapc_limit_passed(wire, fault, is_numbers ? LIMIT_NUMBERS : LIMIT_LINE);
+    made->cut |= !is_numbers;
+    return OK;
+}
+
+/* The next bytes of a line, up to the cap; what was kept of it tells what it is. */
+static enum err take_line_bytes(struct imapc_wire *wire, struct fault *fault, struct assembly *made,
+                                const char *from, size_t length)
+{
+    uint64_t most = wire->world->line_bytes_max;
+    size_t room = made->line_bytes < most ? (size_t)(most - made->line_bytes) : 0;
+    size_t first = length < room ? length : room;
+    if (!made->cut)
+        buf_append(&wire->response, from, first);
+    made->line_bytes += length;
+    keep_tail(made, from, length);
+    if (first == length)
+        return OK;
+    enum err err = take_long_line(wire, fault, made);
+    if (!err && !made->cut)
+        buf_append(&wire->response, from + first, length - first);
+    return err;
+}
+
 static enum err read_line(struct imapc_wire *wire, struct fault *fault, struct assembly *made)
 {
     made->tail_length = 0;
@@ -100,15 +158,10 @@ static enum err read_line(struct imapc_wire *wire, struct fault *fault, struct a
         size_t available = wire->in_end - wire->in_start;
         const char *end = memchr(from, '\n', available);
         size_t take = end ? (size_t)(end - from) + 1 : available;
-        made->line_bytes += take;
-        if (made->line_bytes > wire->world->line_bytes_max)
-            made->cut = true;
-        if (!made->cut)
-            buf_append(&wire->response, from, take);
-        keep_tail(made, from, take);
         wire->in_start += take;
-        if (end)
-            return OK;
+        enum err err = take_line_bytes(wire, fault, made, from, take);
+        if (err || end)
+            return err;
     }
 }
 
@@ -129,19 +182,20 @@ static bool announces_literal(const struct assembly *made, uint64_t *size, size_
     if (digits_end > open && made->tail[digits_end - 1] == '+')
         digits_end--;
     *mark_length = made->tail_length - (open - 1);
-    return text_to_u64(made->tail + open, digits_end - open, UINT32_MAX, size);
+    size_t digits = digits_end - open;
+    if (digits == 0 || strspn(made->tail + open, "0123456789") < digits)
+        return false;
+    if (!text_to_u64(made->tail + open, digits, UINT64_MAX, size))
+        *size = UINT64_MAX; /* which is over every limit */
+    return true;
 }
 
 /* Status responses end in text for people, which may look like anything. */
 static bool may_hold_literals(const struct buf *response)
 {
-    static const char *const texts[] = {"OK ", "NO ", "BAD ", "BYE ", "PREAUTH "};
-    if (response->length < 3 || memcmp(response->data, "* ", 2) != 0)
-        return false;
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        if (text_starts_case(response->data + 2, texts[i]))
-            return false;
-    return true;
+    static const char *const texts[] = {"OK ", "NO ", "BAD ", "BYE ", "PREAUTH ", NULL};
+    return response->length >= 3 && memcmp(response->data, "* ", 2) == 0 &&
+           !is_untagged(response, texts);
 }
 
 /* Is the literal whose mark ends the buffer the value of BODY[..], BODY[..]<0> or BINARY[..]? */
@@ -169,7 +223,7 @@ static enum err read_bytes(struct imapc_wire *wire, struct fault *fault, char *o
     size_t ask = wanted < CONTENT_BYTES ? (size_t)wanted : CONTENT_BYTES;
     ssize_t read = stream_read(wire->stream, out, ask);
     if (read < 0)
-        return wire_fail(wire, fault);
+        return imapc_limit_explain(wire, fault);
     *got = (size_t)read;
     return OK;
 }
@@ -219,8 +273,11 @@ static enum err keep_literal(struct imapc_wire *wire, struct fault *fault, uint6
 static enum err read_literal(struct imapc_wire *wire, struct fault *fault, struct assembly *made,
                              uint64_t size, size_t mark_length)
 {
+    const struct backend_world *world = wire->world;
     if (!made->cut && wire->body_sink && is_content(&wire->response, mark_length)) {
         struct sink *sink = wire->body_sink;
+        if (size > world->command_bytes_max)
+            return imapc_limit_passed(wire, fault, LIMIT_CONTENT);
         wire->body_sink = NULL;
         made->streamed = true;
         made->streamed_bytes = size;
@@ -229,14 +286,12 @@ static enum err read_literal(struct imapc_wire *wire, struct fault *fault, struc
         sink_expect(sink, size);
         return pass_literal(wire, fault, size, sink);
     }
-    if (size > wire->world->command_bytes_max) {
-        wire->dead = true;
-        return fault_set(fault, ERR_PROTOCOL, "the mail server announced %llu bytes",
-                         (unsigned long long)size);
-    }
+    bool is_over =
+        size > world->literal_bytes_max || made->literal_bytes + size > world->literal_bytes_max;
+    if (is_over && (size > world->answer_bytes_max || !is_fetch(&wire->response)))
+        return imapc_limit_passed(wire, fault, LIMIT_LITERAL);
     made->literal_bytes += size;
-    if (made->literal_bytes > wire->world->literal_bytes_max)
-        made->cut = true;
+    made->cut |= is_over;
     return made->cut ? pass_literal(wire, fault, size, NULL) : keep_literal(wire, fault, size);
 }
 

@@ -2,10 +2,12 @@
  *
  * One line a step:
  *   S: text    send text and CRLF. '|' is CRLF; '$' the tag of the client's last command, '$1' of
- *              the one before it, and so on; before a capital it is itself
+ *              the one before it, and so on; before a capital it is itself; '^@' is NUL
  *   C: text    the client's next line must be "<tag> text"; a '*' at the end matches anything
  *   c: text    the same for a line without a tag (SASL, literals)
  *   N: n text  send text n times, '#' being 1 to n
+ *   R: n text  the same without CRLF: one line
+ *   T: ms text send text byte by byte, ms milliseconds apart, and CRLF
  *   W: ms      wait
  *   X:         close the connection
  * After the last step everything the client sends is read away until it leaves. A step that does
@@ -59,7 +61,8 @@ static void script_send(struct script *script, const char *data, size_t length)
     }
 }
 
-static void script_say(struct script *script, const char *text, int number)
+/* The bytes that `text` stands for, without the last CRLF; to be freed. */
+static char *script_expand(struct script *script, const char *text, int number, size_t *length)
 {
     char *out = malloc(strlen(text) * 16 + 16), *put = out;
     for (; *text; text++) {
@@ -73,13 +76,35 @@ static void script_say(struct script *script, const char *text, int number)
             const char *tag =
                 script->tag_count > back ? script->tags[script->tag_count - 1 - back] : "?";
             put = stpcpy(put, tag);
+        } else if (*text == '^' && text[1] == '@') {
+            *put++ = '\0';
+            text++;
         } else {
             *put++ = *text;
         }
     }
-    *put++ = '\r';
-    *put++ = '\n';
-    script_send(script, out, (size_t)(put - out));
+    *length = (size_t)(put - out);
+    return out;
+}
+
+static void script_say(struct script *script, const char *text, int number, const char *end)
+{
+    size_t length;
+    char *out = script_expand(script, text, number, &length);
+    memcpy(out + length, end, strlen(end));
+    script_send(script, out, length + strlen(end));
+    free(out);
+}
+
+static void script_drip(struct script *script, const char *text, useconds_t pause_us)
+{
+    size_t length;
+    char *out = script_expand(script, text, 0, &length);
+    memcpy(out + length, "\r\n", 2);
+    for (size_t i = 0; i < length + 2; i++) {
+        script_send(script, out + i, 1);
+        usleep(pause_us);
+    }
     free(out);
 }
 
@@ -135,14 +160,21 @@ static bool script_expect(struct script *script, const char *want, bool tagged)
 static bool script_step(struct script *script, char kind, char *text)
 {
     switch (kind) {
-    case 'S': script_say(script, text, 0); return true;
+    case 'S': script_say(script, text, 0, "\r\n"); return true;
     case 'C': return script_expect(script, text, true);
     case 'c': return script_expect(script, text, false);
-    case 'N': {
+    case 'N':
+    case 'R': {
         char *rest;
         long count = strtol(text, &rest, 10);
         for (int i = 1; i <= count; i++)
-            script_say(script, rest + 1, i);
+            script_say(script, rest + 1, i, kind == 'N' ? "\r\n" : "");
+        return true;
+    }
+    case 'T': {
+        char *rest;
+        long pause_ms = strtol(text, &rest, 10);
+        script_drip(script, rest + 1, (useconds_t)pause_ms * 1000);
         return true;
     }
     case 'W': usleep((useconds_t)strtol(text, NULL, 10) * 1000); return true;
