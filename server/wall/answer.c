@@ -24,9 +24,8 @@ struct run {
 static struct run run_of(const char *text, size_t bytes_max)
 {
     size_t length = text ? strlen(text) : 0;
-    if (length <= bytes_max)
-        return (struct run){.text = text, .length = length};
-    return (struct run){text, text_cut_bytes(text, length, bytes_max), true};
+    bool cut = length > bytes_max;
+    return (struct run){text, cut ? text_cut_bytes(text, length, bytes_max) : length, cut};
 }
 
 static size_t run_bytes(const struct run *run)
