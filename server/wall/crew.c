@@ -88,7 +88,7 @@ static void worker_start(struct wall *wall, struct worker *worker)
     struct spawned process;
     int code;
     worker->started_ms = clock_now_ms();
-    worker->was_ready = worker->accused = worker->retired = false;
+    worker->was_ready = worker->accused = worker->retired = worker->condemned = false;
     metric_add(
         metric_get(METRIC_COUNTER, "postern_worker_starts_total", "Worker processes started.", ""),
         1);
@@ -137,10 +137,11 @@ static bool judge_confinement(struct wall *wall, struct worker *worker, uint32_t
     return !required;
 }
 
-static void worker_end(struct wall *wall, struct worker *worker, int signal)
+static void worker_condemn(struct wall *wall, struct worker *worker)
 {
+    worker->condemned = true;
     worker_enter(wall, worker, WORKER_ENDING);
-    pidfd_send_signal(worker->pidfd, signal, NULL, 0);
+    pidfd_send_signal(worker->pidfd, SIGKILL, NULL, 0);
 }
 
 static void hear(struct wall *wall, struct worker *worker)
@@ -153,10 +154,11 @@ static void hear(struct wall *wall, struct worker *worker)
         worker_enter(wall, worker, WORKER_ENDING); /* its pidfd tells the rest */
     } else if (!err && message.kind == CONTROL_READY) {
         if (!judge_confinement(wall, worker, message.confinement)) {
-            worker_end(wall, worker, SIGKILL);
+            worker_condemn(wall, worker);
             return;
         }
         worker->was_ready = true;
+        worker->early_kills = 0;
         worker_enter(wall, worker, WORKER_READY);
         log_event(LOG_INFO, "worker.started", LOG_INT("worker", worker->number),
                   LOG_INT("pid", worker->pid),
@@ -165,7 +167,7 @@ static void hear(struct wall *wall, struct worker *worker)
         bool told = !err && message.kind == CONTROL_FAILED;
         worker_failed(wall, worker, told ? ERR_INVALID : ERR_INTERNAL,
                       told ? message.text : "a worker said what it must not");
-        worker_end(wall, worker, SIGKILL);
+        worker_condemn(wall, worker);
     }
 }
 
@@ -189,7 +191,7 @@ static void look_after(struct wall *wall, struct worker *worker)
             worker_start(wall, worker);
     } else if (worker->state == WORKER_STARTING && since_ms >= CREW_READY_MS) {
         worker_failed(wall, worker, ERR_INTERNAL, "a worker was not ready in time");
-        worker_end(wall, worker, SIGKILL);
+        worker_condemn(wall, worker);
     } else if (worker->state == WORKER_ENDING && since_ms >= CREW_ENDING_MS) {
         pidfd_send_signal(worker->pidfd, SIGKILL, NULL, 0);
     } else if (worker->state == WORKER_READY && worker->quarantine && !worker->aboard &&

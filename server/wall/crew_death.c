@@ -46,11 +46,13 @@ static enum death classify(const struct worker *worker, const siginfo_t *info)
         return DEATH_ACCUSED;
     if (worker->retired)
         return exited || killed ? DEATH_RETIRED : DEATH_CRASH;
+    if (killed && !worker->condemned)
+        return DEATH_KILLED;
     if (!worker->was_ready)
         return DEATH_START;
     if (exited)
         return info->si_status == 0 ? DEATH_ENDED : DEATH_CRASH;
-    return killed ? DEATH_KILLED : DEATH_CRASH;
+    return DEATH_CRASH;
 }
 
 /* ---- suspects ---- */
@@ -173,6 +175,21 @@ void worker_postpone(struct worker *worker)
         clock_now_ms() + (pause_ms > CREW_PAUSE_MAX ? CREW_PAUSE_MAX : pause_ms);
 }
 
+/* Started anew at once, unless it is its start that goes wrong. */
+static void plan_restart(struct worker *worker, enum death death)
+{
+    bool early = clock_now_ms() - worker->started_ms < CREW_EARLY_MS;
+    if (death == DEATH_KILLED && !worker->was_ready)
+        worker->early_kills++;
+    if (death == DEATH_START || (early && death == DEATH_CRASH) ||
+        worker->early_kills > CREW_KILLS_MAX)
+        worker_postpone(worker);
+    else
+        worker->bad_starts = 0;
+    /* One for a suspect is not started before somebody wants it again. */
+    worker->wanted = !worker->quarantine || death == DEATH_START;
+}
+
 static bool reap(const struct worker *worker, siginfo_t *info)
 {
     *info = (siginfo_t){0};
@@ -185,7 +202,6 @@ bool worker_bury(struct wall *wall, struct worker *worker)
     if (worker->state == WORKER_NONE || !reap(worker, &info))
         return false;
     enum death death = classify(worker, &info);
-    bool early = clock_now_ms() - worker->started_ms < CREW_EARLY_MS;
     tell(worker, death, &info);
     if (death == DEATH_CRASH)
         blame_busy(wall, worker);
@@ -194,14 +210,9 @@ bool worker_bury(struct wall *wall, struct worker *worker)
         close(worker->control);
     close(worker->pidfd);
     worker->control = worker->pidfd = -1;
-    if (death == DEATH_START || (early && death == DEATH_CRASH))
-        worker_postpone(worker);
-    else
-        worker->bad_starts = 0;
+    plan_restart(worker, death);
     if (death == DEATH_START && !wall->started)
         fault_set(&wall->start_fault, ERR_INTERNAL, "a worker ended before it was ready");
-    /* One for a suspect is not started before somebody wants it again. */
-    worker->wanted = !worker->quarantine || death == DEATH_START;
     worker_enter(wall, worker, WORKER_NONE);
     crew_ring(wall);
     return true;

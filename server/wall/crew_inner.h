@@ -22,6 +22,7 @@
 #define CREW_EARLY_MS  1000  /* a crash so soon after the start says that something is broken */
 #define CREW_PAUSE_MS  125   /* before the second start that went wrong; doubles */
 #define CREW_PAUSE_MAX 30000
+#define CREW_KILLS_MAX 100  /* killed so often before it was ready: it is the system that kills */
 #define CREW_ENDING_MS 5000 /* a worker whose control socket was closed should be gone by then */
 
 enum worker_state {
@@ -35,7 +36,9 @@ struct worker {
     enum worker_state state;
     bool wanted;     /* a process is to be started when there is none */
     bool quarantine; /* wanted by those who board, ended when idle */
-    bool accused, was_ready, retired;
+    bool accused, was_ready;
+    bool retired;   /* its control socket was closed */
+    bool condemned; /* killed by us */
     uint32_t number;
     pid_t pid;
     int pidfd, control;    /* owned; -1: none */
@@ -45,6 +48,7 @@ struct worker {
     int64_t full_until_ms; /* its control socket took nothing */
     int64_t used_ms;       /* somebody came or went */
     uint32_t bad_starts;   /* one after the other */
+    uint32_t early_kills;  /* one after the other, by others, before it was ready */
     uint32_t aboard;       /* berths, those left apart */
     struct berth *berths;  /* owned by their users; those left are ours */
 };

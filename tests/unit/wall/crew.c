@@ -199,6 +199,27 @@ static void another_worker_is_started_when_one_is_killed_and_nobody_is_blamed(vo
     assert_true(no_child_is_left());
 }
 
+static void a_worker_that_is_killed_while_it_starts_is_started_again_at_once(void **state)
+{
+    struct wall *wall = wall_of(1);
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        pid_t pid = 0;
+        while (pid == 0) {
+            pthread_mutex_lock(&wall->lock);
+            pid = wall->workers[0].state == WORKER_NONE ? 0 : wall->workers[0].pid;
+            pthread_mutex_unlock(&wall->lock);
+        }
+        kill(pid, SIGKILL);
+        usleep(2000);
+    }
+    int64_t before_ms = clock_now_ms();
+    struct guest guest = board(wall, "one.example", 993);
+    assert_true(clock_now_ms() - before_ms < 10000);
+    leave(&guest);
+    wall_stop(&wall);
+}
+
 static void who_was_being_served_during_a_crash_is_served_apart(void **state)
 {
     struct wall *wall = wall_of(1);
@@ -391,6 +412,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_account_stays_with_its_worker_and_accounts_are_spread),
         cmocka_unit_test(a_worker_that_takes_nothing_is_passed_over_and_waited_for_only_so_long),
         cmocka_unit_test(another_worker_is_started_when_one_is_killed_and_nobody_is_blamed),
+        cmocka_unit_test(a_worker_that_is_killed_while_it_starts_is_started_again_at_once),
         cmocka_unit_test(who_was_being_served_during_a_crash_is_served_apart),
         cmocka_unit_test(a_call_that_was_given_up_before_the_crash_is_remembered),
         cmocka_unit_test(whoever_tries_again_at_once_is_in_quarantine_already),
