@@ -219,8 +219,9 @@ void crew_accuse(struct berth *berth, const char *what)
 }
 
 /* ---- leaving ---- */
-static void forget_left(struct worker *worker, int64_t now_ms)
+void berths_forget(struct worker *worker)
 {
+    int64_t now_ms = clock_now_ms();
     struct berth *berth, *behind;
     uint32_t count = 0;
     DL_FOREACH (worker->berths, berth) {
@@ -265,10 +266,9 @@ void crew_leave(struct berth **slot)
         confirm_death(berth);
     struct worker *worker = berth->worker;
     if (worker && berth->busy) {
-        int64_t now_ms = clock_now_ms();
         worker->aboard--;
-        worker->used_ms = berth->left_ms = now_ms;
-        forget_left(worker, now_ms);
+        worker->used_ms = berth->left_ms = clock_now_ms();
+        berths_forget(worker);
     } else {
         if (worker)
             berth_detach(berth);

@@ -202,6 +202,7 @@ bool worker_bury(struct wall *wall, struct worker *worker)
     if (worker->state == WORKER_NONE || !reap(worker, &info))
         return false;
     enum death death = classify(worker, &info);
+    berths_forget(worker);
     tell(worker, death, &info);
     if (death == DEATH_CRASH)
         blame_busy(wall, worker);

@@ -89,6 +89,8 @@ void crew_count(struct wall *wall); /* sets the gauges */
 /* Takes the berth out of its worker's list. */
 void berth_detach(struct berth *berth);
 void berth_free(struct berth *berth);
+/* Those who left long ago: nothing of theirs is under way any more. */
+void berths_forget(struct worker *worker);
 
 /* ---- crew_death.c ---- */
 /* When its process has ended: whatever follows from that. Returns whether it has. */

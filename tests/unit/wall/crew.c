@@ -257,6 +257,26 @@ static void a_call_that_was_given_up_before_the_crash_is_remembered(void **state
     wall_stop(&wall);
 }
 
+static void who_gave_up_long_before_the_crash_is_not_blamed(void **state)
+{
+    struct wall *wall = wall_of(1);
+    (void)state;
+    struct guest witness = board(wall, "good.example", 1002);
+    struct guest early = board(wall, "early.example", 1001);
+    struct berth *berth = early.berth;
+    crew_busy(early.berth, true);
+    leave(&early);
+    pthread_mutex_lock(&wall->lock);
+    berth->left_ms -= 60000;
+    pthread_mutex_unlock(&wall->lock);
+    die(wall, &witness, SIGSEGV);
+    leave(&witness);
+    early = board(wall, "early.example", 1001);
+    assert_false(in_quarantine(&early));
+    leave(&early);
+    wall_stop(&wall);
+}
+
 static void whoever_tries_again_at_once_is_in_quarantine_already(void **state)
 {
     struct wall *wall = wall_of(2);
@@ -415,6 +435,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_worker_that_is_killed_while_it_starts_is_started_again_at_once),
         cmocka_unit_test(who_was_being_served_during_a_crash_is_served_apart),
         cmocka_unit_test(a_call_that_was_given_up_before_the_crash_is_remembered),
+        cmocka_unit_test(who_gave_up_long_before_the_crash_is_not_blamed),
         cmocka_unit_test(whoever_tries_again_at_once_is_in_quarantine_already),
         cmocka_unit_test(a_certain_suspects_idle_connections_elsewhere_are_hung_up),
         cmocka_unit_test(further_crashes_bring_pauses_that_say_how_long),
