@@ -18,7 +18,7 @@ REPORT = TOP / "build" / "report.xml"
 MAKE = ["make", "--no-print-directory", "-s", "-k", f"CC={os.environ.get('CC', 'gcc')}"]
 FUZZ_SECONDS = 10
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={REPORT}"]
-TSAN_LAYERS = ("base", "http", "net", "store", "session")
+TSAN_LAYERS = ("base", "http", "net", "wall", "store", "session")
 
 
 def make(mode, *targets):

@@ -24,7 +24,7 @@ def shell_scripts():
 
 def checks():
     python = [sys.executable, "-B"]
-    archives = [f"{BUILD}/lib/{layer}.a" for layer in "base http net mail store session api main".split()]
+    archives = [f"{BUILD}/lib/{layer}.a" for layer in "base http net mail wall store session api main".split()]
     return {
         "format": ["clang-format", "--dry-run", "-Werror", *files("api/**/*.[ch]", "include/**/*.h", "server/**/*.[ch]",
                                                                    "tests/**/*.[ch]")],

@@ -794,7 +794,7 @@ static void a_cancelled_open_ends(void **state)
 static void *set_later(void *argument)
 {
     usleep(50000);
-    *(volatile bool *)argument = true;
+    __atomic_store_n((volatile bool *)argument, true, __ATOMIC_RELAXED);
     return NULL;
 }
 

@@ -188,7 +188,7 @@ def test_workers_end_with_the_process_that_started_them(make_server, new_mailbox
     server.stop_and_check()
 
 
-def test_a_worker_holds_no_file_and_no_environment(start_server):
+def test_a_worker_holds_no_file_and_hardly_an_environment(start_server):
     server = start_server(workers=2)
     for pid in workers_of(server):
         links = [os.readlink(f) for f in Path(f"/proc/{pid}/fd").iterdir()]
@@ -196,4 +196,5 @@ def test_a_worker_holds_no_file_and_no_environment(start_server):
                  and Path(link) != server.log_file]
         assert not named
         names = {word.split(b"=")[0].decode() for word in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if word}
-        assert names <= {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS", "POSTERN_CRASH", "G_SLICE"}
+        assert names <= {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS", "POSTERN_CRASH", "G_SLICE",
+                         "SSL_CERT_FILE", "SSL_CERT_DIR"}
