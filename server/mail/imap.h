@@ -343,19 +343,19 @@ void imapc_tree_finish(struct imapc_tree *tree, struct message *out);
 struct imapc_records {
     struct imapc_handler handler;
     struct imapc *imap;
-    struct change_sink *sink;
-    struct arena arena;      /* one record */
-    uint32_t uid_min;        /* below: not told at all */
-    uint32_t record_min;     /* below: no record, nobody asked ("n:*" always has an answer) */
-    bool flags_wanted;       /* answers without an envelope are told through sink->flags */
-    bool mending;            /* answers are to the simpler question */
-    bool lost;               /* an answer was too broken to say which message it is about */
-    uint32_t ask_index;      /* which command of the exchange asks for records; UINT32_MAX: none */
-    char *ask_key;           /* the same messages, as a search key; owned */
-    struct imapc_set told;   /* uids whose record was told */
-    struct imapc_set exist;  /* uids seen to exist, whatever was told of them */
-    struct imapc_set broken; /* uids to be asked for again in a simpler way */
-    struct imapc_set found;  /* answers of SEARCH */
+    struct change_sink *sink; /* NULL: FETCH responses are not for us */
+    struct arena arena;       /* one record */
+    uint32_t uid_min;         /* below: not told at all */
+    uint32_t record_min;      /* below: no record, nobody asked ("n:*" always has an answer) */
+    bool flags_wanted;        /* answers without an envelope are told through sink->flags */
+    bool mending;             /* answers are to the simpler question */
+    bool lost;                /* an answer was too broken to say which message it is about */
+    uint32_t ask_index;       /* which command of the exchange asks for records; UINT32_MAX: none */
+    char *ask_key;            /* the same messages, as a search key; owned */
+    struct imapc_set told;    /* uids whose record was told */
+    struct imapc_set exist;   /* uids seen to exist, whatever was told of them */
+    struct imapc_set broken;  /* uids to be asked for again in a simpler way */
+    struct imapc_set found;   /* answers of SEARCH */
 };
 void imapc_records_init(struct imapc_records *records, struct imapc *imap, struct change_sink *sink,
                         uint32_t uid_min);

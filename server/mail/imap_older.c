@@ -11,8 +11,7 @@
 static enum err find_older(struct imapc *imap, struct call *call, uint32_t floor)
 {
     struct imapc_records records;
-    struct change_sink nobody = {0};
-    imapc_records_init(&records, imap, &nobody, 1);
+    imapc_records_init(&records, imap, NULL, 1); /* only the search is listened to */
     enum err err = imapc_begin(imap, call, &records.handler);
     if (!err) {
         imapc_command(imap, "UID SEARCH");

@@ -287,7 +287,7 @@ static enum err records_untagged(struct imapc_handler *handler,
     struct imapc_records *records = (struct imapc_records *)handler;
     enum err err = OK;
     if (response->has_number && imapc_span_is(response->word, "FETCH")) {
-        err = take_fetch(records, response, mine);
+        err = records->sink ? take_fetch(records, response, mine) : OK;
     } else if (imapc_span_is(response->word, "SEARCH")) {
         take_search(&records->found, response->rest);
         *mine = true;
