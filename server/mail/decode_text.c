@@ -93,8 +93,9 @@ static bool find_id(const char **at, const char *end, bool bracketed, struct raw
     const char *from = *at, *to;
     if (bracketed) {
         from = memchr(from, '<', (size_t)(end - from));
-        if (!from++)
+        if (!from)
             return false;
+        from++;
         for (to = from; to < end && *to != '>' && *to != '<'; to++)
             continue;
     } else { /* some mailers leave the brackets out */
