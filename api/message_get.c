@@ -55,34 +55,32 @@ static enum err put_text_member(struct buf *out, struct request *request, enum f
     return err;
 }
 
-static enum err put_header_members(struct buf *out, struct request *request)
+static void put_header_members(struct buf *out, struct request *request,
+                               const struct header_line_list *list)
 {
     const struct fields *fields = request->state;
-    struct header_line_list list;
-    if (!wants_headers(fields))
-        return OK;
-    enum err err = headers_read(request, &list);
-    if (err)
-        return err;
     if (fields_want(fields, FIELD_HEADERS)) {
         put_key(out, field_name(FIELD_HEADERS));
-        headers_put(out, &list);
+        headers_put(out, list);
     }
     for (uint32_t i = 0; i < fields->header_count; i++) {
         put_key(out, arena_printf(&request->arena, "header.%s", fields->headers[i]));
-        headers_put_values(out, &list, fields->headers[i]);
+        headers_put_values(out, list, fields->headers[i]);
     }
-    return OK;
 }
 
 static enum err put_message(struct buf *out, struct request *request)
 {
     const struct fields *fields = request->state;
+    struct header_line_list list = {.first = NULL};
+    enum err err = wants_headers(fields) ? headers_read(request, &list) : OK;
+    if (err)
+        return err;
     put_open(out, '{');
     render_row(out, &request->row, request->folder.id, fields->mask);
     if (fields_want(fields, FIELD_LIMITED)) {
         put_key(out, field_name(FIELD_LIMITED));
-        render_limited(out, request->message.limited);
+        render_limited(out, request->message.limited | list.limited);
     }
     if (fields_want(fields, FIELD_PARTS)) {
         put_key(out, field_name(FIELD_PARTS));
@@ -92,9 +90,8 @@ static enum err put_message(struct buf *out, struct request *request)
         put_key(out, field_name(FIELD_ATTACHMENTS));
         render_attachments(out, &request->message);
     }
-    enum err err = put_header_members(out, request);
-    if (!err)
-        err = put_text_member(out, request, FIELD_TEXT, "text/plain");
+    put_header_members(out, request, &list);
+    err = put_text_member(out, request, FIELD_TEXT, "text/plain");
     if (!err)
         err = put_text_member(out, request, FIELD_HTML, "text/html");
     put_close(out, '}');

@@ -3,6 +3,7 @@
 #include "flow.h"
 #include "operations.h"
 #include "put.h"
+#include "render.h"
 #include "routes.h"
 #include "text.h"
 
@@ -137,8 +138,10 @@ enum err headers_read(struct request *request, struct header_line_list *out)
     struct header_collector collector = {
         .sink = {.header = header_collect}, .arena = &request->arena, .list = out};
     *out = (struct header_line_list){.end = &out->first};
-    return operation_read_headers(&request->task, &request->folder, request->place.uid,
-                                  &collector.sink);
+    enum err err = operation_read_headers(&request->task, &request->folder, request->place.uid,
+                                          &collector.sink);
+    out->limited = collector.sink.limited;
+    return err;
 }
 
 void headers_put(struct buf *out, const struct header_line_list *list)
@@ -174,6 +177,8 @@ static void headers_answer(struct request *request)
     put_open(&body, '{');
     put_key(&body, "items");
     headers_put(&body, &list);
+    put_key(&body, "limited");
+    render_limited(&body, list.limited);
     put_member_null(&body, "nextCursor");
     put_close(&body, '}');
     request_source(request, SOURCE_LIVE, 0);

@@ -14,6 +14,7 @@ struct header_line_list {
         const char *name, *value;
         struct header_line_item *next;
     } * first, **end;
+    uint32_t limited; /* enum message_limit */
 };
 enum err headers_read(struct request *request, struct header_line_list *out);
 void headers_put(struct buf *out, const struct header_line_list *list);

@@ -70,6 +70,7 @@ enum message_limit {                              /* why a message is only partl
                      LIMITED_TIME = 1 << 5, /* of the processor */
                      LIMITED_MEMORY = 1 << 6,
 };
+#define LIMITED_ALL 0x7fu
 
 struct message {
     uint32_t uid;          /* within the folder's current validity */

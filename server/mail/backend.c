@@ -311,6 +311,7 @@ enum err backend_read_headers(struct backend *backend, struct call *call,
 {
     struct timed timed = timed_begin(backend, call, COMMAND_READ_HEADERS);
     assert(wish->remote && wish->part && wish->uid != 0 && sink->header);
+    sink->limited = 0;
     return timed_end(&timed, backend->ops->read_headers(backend, call, wish, sink));
 }
 

@@ -127,6 +127,7 @@ enum err operation_read_headers(struct task *task, const struct folder_row *row,
     do {
         err = backend_read_headers(task->backend, &task->call, &wish, &counting.sink);
     } while (lease_retry(task, err, counting.told > 0));
+    sink->limited = counting.sink.limited;
     return task->call.fault.code ? task->call.fault.code : err;
 }
 

@@ -105,9 +105,10 @@ static enum err part_size(struct serving *serving, uint64_t *value)
 
 static enum err read_headers(struct serving *serving, uint64_t *value)
 {
-    (void)value;
-    return backend_read_headers(serving->connection->backend, &serving->call,
-                                &serving->request.wish, &serving->headers.sink);
+    enum err err = backend_read_headers(serving->connection->backend, &serving->call,
+                                        &serving->request.wish, &serving->headers.sink);
+    *value = serving->headers.sink.limited;
+    return err;
 }
 
 static enum err change_flags(struct serving *serving, uint64_t *value)

@@ -193,7 +193,9 @@ static enum err walled_read_headers(struct backend *backend, struct call *call,
     struct exchange exchange = exchange_of(backend, call, FRAME_READ_HEADERS);
     exchange.request.wish = *wish;
     exchange.headers = sink;
-    return proxy_run(&exchange);
+    enum err err = proxy_run(&exchange);
+    sink->limited = err ? 0 : (uint32_t)exchange.value;
+    return err;
 }
 
 static enum err walled_change_flags(struct backend *backend, struct call *call,

@@ -71,7 +71,7 @@ void put_bytes(struct buf *out, uint16_t call, const void *data, size_t length);
 void put_resource(struct buf *out, uint16_t call, const struct quota_resource *resource);
 void put_info(struct buf *out, uint16_t call, const struct backend_info *info);
 void put_selected(struct buf *out, uint16_t call, const char *remote);
-/* `value`: the floor of FRAME_FETCH_OLDER, the size of FRAME_PART_SIZE. */
+/* `value`: the floor of FRAME_FETCH_OLDER, the size of FRAME_PART_SIZE, header_sink.limited. */
 void put_end(struct buf *out, uint16_t call, enum err err, const struct fault *fault,
              uint64_t value);
 

@@ -266,12 +266,15 @@ static bool take_fault(struct unpack *from, struct fault *out)
            is_protocol(out->protocol);
 }
 
-/* The value means something after two kinds of calls: a new floor, a size. */
+/* The value means something after three kinds of calls: a new floor, a size, what headers lack. */
 static bool is_result(uint16_t asked, uint64_t value)
 {
-    if (asked == FRAME_FETCH_OLDER)
-        return value >= 1 && value <= UINT32_MAX;
-    return asked == FRAME_PART_SIZE ? value <= INT64_MAX : value == 0;
+    switch (asked) {
+    case FRAME_FETCH_OLDER: return value >= 1 && value <= UINT32_MAX;
+    case FRAME_PART_SIZE: return value <= INT64_MAX;
+    case FRAME_READ_HEADERS: return value <= LIMITED_ALL;
+    default: return value == 0;
+    }
 }
 
 static bool take_end(struct unpack *from, uint16_t asked, struct answer *out)

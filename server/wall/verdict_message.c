@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#define LIMITED_ALL   (LIMITED_MEMORY * 2u - 1u)
 #define ADDRESS_BYTES 12u /* of the smallest: three texts that are NULL */
 #define ID_BYTES      4u
 #define PART_BYTES    48u
