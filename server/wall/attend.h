@@ -18,6 +18,7 @@ struct attendance_config {
     const struct backend_world *world;    /* borrowed */
     const struct backend_ops *const *ops; /* PROTOCOL_COUNT of them; NULL: not offered */
     uint32_t threads_max;
+    int hung_ms; /* a call that goes on so long after its cancel ends the process; 0: never */
 };
 
 struct attendance *attendance_new(const struct attendance_config *config);

@@ -23,6 +23,7 @@ struct connection {
     bool doomed;             /* has to be closed by whoever takes it */
     bool watches_socket;     /* the mail server's socket is in the epoll set */
     bool socket_armed;       /* and has not fired since */
+    int64_t hung_ms;         /* when its call, cancelled, counts as hung; 0: was not cancelled */
     /* Owned. Set and taken away under the lock, so that a cancel never meets a closed one; the
      * thread that serves the connection reads it without. */
     struct backend *backend;

@@ -18,7 +18,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define NOBODY 65534
+#define NOBODY  65534
+#define HUNG_MS 5000 /* crew_board.c remembers a little longer whom to blame */
 
 /* The main process says when it is over; a terminal's signals go to all. */
 static void prepare_signals(void)
@@ -102,8 +103,10 @@ static int run(struct control_message *message)
     static struct backend_world world; /* threads may see it to the very end */
     world = start->limits;
     world.trust = trust;
-    struct attendance_config config = {
-        .world = &world, .ops = backend_direct, .threads_max = start->threads_max};
+    struct attendance_config config = {.world = &world,
+                                       .ops = backend_direct,
+                                       .threads_max = start->threads_max,
+                                       .hung_ms = HUNG_MS};
     struct attendance *attendance = attendance_new(&config);
     if (control_send_ready(CONTROL_FD, confinement) == 0)
         serve(attendance, message);

@@ -74,9 +74,34 @@ static void a_lie_is_not_taken_for_an_answer(void **state)
     assert_true(crash_set(NULL));
 }
 
+/* A parser that never comes back: its near end has gone, and nobody can end a thread. */
+static void a_call_that_does_not_hear_its_cancel_ends_the_process(void **state)
+{
+    (void)state;
+    pid_t child = fork();
+    if (child == 0) {
+        struct fixture fixture;
+        (void)!freopen("/dev/null", "w", stderr);
+        signal(SIGABRT, SIG_DFL);
+        fixture_open_hung(&fixture, 4, 200);
+        struct near near = near_ready(&fixture);
+        crash_set("call:hang");
+        near_ask(&near, request_of(FRAME_NOOP));
+        usleep(100 * 1000); /* it computes */
+        near_close(&near);
+        sleep(20);
+        _exit(0);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGABRT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_call_that_does_not_hear_its_cancel_ends_the_process),
         cmocka_unit_test(a_crash_comes_at_its_point_host_and_count_only),
         cmocka_unit_test(a_switch_that_cannot_be_read_is_refused),
         cmocka_unit_test(a_lie_is_not_taken_for_an_answer),

@@ -143,7 +143,7 @@ struct fixture {
     struct memory_server *server;
 };
 
-static inline void fixture_open(struct fixture *fixture, uint32_t threads_max)
+static inline void fixture_open_hung(struct fixture *fixture, uint32_t threads_max, int hung_ms)
 {
     *fixture = (struct fixture){.ops = {[PROTOCOL_IMAP] = &socket_ops}};
     socket_ops = memory_backend;
@@ -153,9 +153,16 @@ static inline void fixture_open(struct fixture *fixture, uint32_t threads_max)
     socket_ops.read_part = socket_read_part;
     socket_ops.list_folders = socket_list_folders;
     fixture->server = memory_server_new(HOST);
-    struct attendance_config config = {
-        .world = &fixture->world, .ops = fixture->ops, .threads_max = threads_max};
+    struct attendance_config config = {.world = &fixture->world,
+                                       .ops = fixture->ops,
+                                       .threads_max = threads_max,
+                                       .hung_ms = hung_ms};
     fixture->attendance = attendance_new(&config);
+}
+
+static inline void fixture_open(struct fixture *fixture, uint32_t threads_max)
+{
+    fixture_open_hung(fixture, threads_max, 0);
 }
 
 static inline void fixture_close(struct fixture *fixture)
