@@ -263,7 +263,7 @@ enum err imapc_sasl(struct imapc *imap, const struct backend_target *target, str
 /* ---- imap_fetch.c: a FETCH response, flat ---- */
 struct imapc_fetch {
     uint32_t sequence, uid; /* uid 0: not told */
-    bool has_flags, has_date, has_size, has_section, broken;
+    bool has_flags, has_date, has_size, has_section, broken, cut;
     uint32_t flags;
     struct string_list keywords;
     uint64_t modseq, size;
@@ -276,7 +276,8 @@ struct imapc_fetch {
     uint64_t binary_size;
     char *remote_id;
 };
-/* Reads what it can; `broken` says that there was more. Strings in the arena. */
+/* Reads what it can; `broken` says that there was more, `cut` that it was too long. Strings in the
+ * arena. */
 void imapc_fetch_read(struct arena *arena, const struct imapc_response *response,
                       struct imapc_fetch *out);
 bool imapc_date_parse(struct imapc_span text, int64_t *unix_s); /* INTERNALDATE */
@@ -355,6 +356,7 @@ struct imapc_records {
     struct imapc_set told;    /* uids whose record was told */
     struct imapc_set exist;   /* uids seen to exist, whatever was told of them */
     struct imapc_set broken;  /* uids to be asked for again in a simpler way */
+    struct imapc_set cut;     /* those of them whose answer was too long */
     struct imapc_set found;   /* answers of SEARCH */
 };
 void imapc_records_init(struct imapc_records *records, struct imapc *imap, struct change_sink *sink,

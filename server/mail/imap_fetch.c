@@ -181,7 +181,8 @@ static void take_beginning(const struct imapc_response *response, struct imapc_s
 void imapc_fetch_read(struct arena *arena, const struct imapc_response *response,
                       struct imapc_fetch *out)
 {
-    *out = (struct imapc_fetch){.sequence = response->number, .broken = response->cut};
+    *out = (struct imapc_fetch){
+        .sequence = response->number, .broken = response->cut, .cut = response->cut};
     struct imapc_scan scan = imapc_scan_of(response->rest, UINT32_MAX);
     struct imapc_token open;
     if (!imapc_scan_next(&scan, &open) || open.kind != TOKEN_OPEN) {

@@ -1,10 +1,11 @@
 /* imap_record.c - FETCH responses to messages, one bad item costing one message.
  *
  * What libetpan refuses is read another way: the structure by imap_salvage.c, the envelope by
- * asking for the header fields themselves. A message of which even that says nothing is still
- * told, with its uid and LIMITED_UNREADABLE.
+ * asking for the header fields themselves. So is an envelope that fills the line a server may
+ * send, a letter to thousands: its structure is then asked for once more, on a line of its own. A
+ * message of which even that says nothing is still told, with its uid and LIMITED_UNREADABLE.
  */
-#include "imap.h"
+#include "imap_fields.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -13,107 +14,8 @@
 #define MEND_MAX 1000u /* unreadable records asked for again in one call */
 
 #define MEND_ITEMS                                                                                 \
-    "(UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (DATE SUBJECT FROM SENDER "       \
-    "REPLY-TO TO CC BCC MESSAGE-ID IN-REPLY-TO REFERENCES)])"
-
-/* ---- header fields, for references and for records that are mended ---- */
-
-/* Where what is read goes, and what it may cost. */
-struct reading {
-    struct arena *arena;
-    struct decode_budget *budget;
-    struct message *out;
-};
-
-static void take_subject(struct reading *reading, struct imapc_span value, void *member)
-{
-    *(const char **)member = decode_text(reading->arena, reading->budget, value.text, value.length);
-}
-
-static void take_date(struct reading *reading, struct imapc_span value, void *member)
-{
-    struct envelope *envelope = &reading->out->envelope;
-    (void)member;
-    envelope->has_date = decode_date(value.text, value.length, &envelope->date_s);
-}
-
-static void take_addresses(struct reading *reading, struct imapc_span value, void *member)
-{
-    decode_addresses(reading->arena, reading->budget, value.text, value.length, member);
-}
-
-static void take_ids(struct reading *reading, struct imapc_span value, void *member)
-{
-    decode_message_ids(reading->arena, reading->budget, value.text, value.length, member);
-}
-
-static void take_message_id(struct reading *reading, struct imapc_span value, void *member)
-{
-    struct string_list ids = {0};
-    take_ids(reading, value, &ids);
-    *(const char **)member = ids.count ? ids.items[0] : NULL;
-}
-
-struct field_row {
-    const char *name;
-    void (*take)(struct reading *, struct imapc_span value, void *member);
-    size_t offset; /* of the member of struct envelope */
-};
-
-static const struct field_row field_rows[] = {
-    {"Subject", take_subject, offsetof(struct envelope, subject)},
-    {"Date", take_date, offsetof(struct envelope, date_s)},
-    {"From", take_addresses, offsetof(struct envelope, from)},
-    {"Sender", take_addresses, offsetof(struct envelope, sender)},
-    {"Reply-To", take_addresses, offsetof(struct envelope, reply_to)},
-    {"To", take_addresses, offsetof(struct envelope, to)},
-    {"Cc", take_addresses, offsetof(struct envelope, cc)},
-    {"Bcc", take_addresses, offsetof(struct envelope, bcc)},
-    {"Message-ID", take_message_id, offsetof(struct envelope, message_id)},
-    {"In-Reply-To", take_ids, offsetof(struct envelope, in_reply_to)},
-    {"References", take_ids, offsetof(struct envelope, references)},
-};
-#define FIELDS_COUNT (sizeof field_rows / sizeof *field_rows)
-
-/* The first header of a section, from *at: its value with the folding kept, *at behind it. */
-static struct imapc_span next_value(const char **at, const char *end, const struct field_row **row)
-{
-    const char *from = *at, *line_end = memchr(from, '\n', (size_t)(end - from));
-    line_end = line_end ? line_end + 1 : end;
-    const char *colon = memchr(from, ':', (size_t)(line_end - from));
-    while (line_end < end && (*line_end == ' ' || *line_end == '\t')) {
-        const char *next = memchr(line_end, '\n', (size_t)(end - line_end));
-        line_end = next ? next + 1 : end;
-    }
-    *at = line_end;
-    *row = NULL;
-    for (size_t i = 0; colon && i < FIELDS_COUNT && !*row; i++)
-        if (imapc_span_is((struct imapc_span){from, (size_t)(colon - from)}, field_rows[i].name))
-            *row = &field_rows[i];
-    return *row ? (struct imapc_span){colon + 1, (size_t)(line_end - colon - 1)}
-                : (struct imapc_span){0};
-}
-
-/* Of each field the first one. */
-static void read_header_fields(struct reading *reading, struct imapc_span section)
-{
-    uint32_t seen = 0;
-    size_t length = section.length;
-    if (length > BACKEND_HEADER_SECTION_BYTES_MAX) {
-        length = BACKEND_HEADER_SECTION_BYTES_MAX;
-        reading->budget->limited |= LIMITED_HEADERS;
-    }
-    const char *at = section.text, *end = at + length;
-    while (at < end && decode_budget_spend(reading->budget, 1)) {
-        const struct field_row *row;
-        struct imapc_span value = next_value(&at, end, &row);
-        uint32_t bit = row ? UINT32_C(1) << (row - field_rows) : 0;
-        if (!row || (seen & bit))
-            continue;
-        seen |= bit;
-        row->take(reading, value, (char *)&reading->out->envelope + row->offset);
-    }
-}
+    "UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (DATE SUBJECT FROM SENDER "        \
+    "REPLY-TO TO CC BCC MESSAGE-ID IN-REPLY-TO REFERENCES)]"
 
 /* ---- one record ---- */
 
@@ -141,39 +43,44 @@ static struct nested parse_nested(const struct imapc_fetch *fetch, struct decode
     struct nested parsed = {0};
     size_t bytes = fetch->envelope.length + structure.length;
     budget->held_bytes += 3 * bytes; /* as they came, rewritten, parsed */
-    if (decode_budget_spend(budget, bytes))
+    if (fetch->envelope.text && structure.text && decode_budget_spend(budget, bytes))
         parsed.both = imapc_etpan_parse(fetch->envelope, structure, depth_max);
-    if (!parsed.both && decode_budget_spend(budget, bytes))
+    if (!parsed.both && fetch->envelope.text && decode_budget_spend(budget, bytes))
         parsed.envelope = imapc_etpan_parse(fetch->envelope, none, depth_max);
     if (!parsed.both && structure.text && decode_budget_spend(budget, bytes))
         parsed.structure = imapc_etpan_parse(none, structure, depth_max);
     return parsed;
 }
 
-/* False when the envelope is lost. Half of the time is the structure's, so that a letter to very
- * many is still seen to have an attachment. */
-static bool take_nested_items(struct reading *reading, const struct imapc_fetch *fetch,
-                              const struct backend_world *world)
+static void take_structure(struct imapc_reading *reading, const struct imapc_fetch *fetch,
+                           const struct backend_world *world, struct mailimap_response_data *parsed)
 {
-    struct decode_budget *budget = reading->budget;
+    struct mailimap_body *body = parsed ? imapc_etpan_body(parsed) : NULL;
     struct message *out = reading->out;
-    struct nested parsed = parse_nested(fetch, budget, world->nesting_max);
-    struct mailimap_response_data *of_envelope = parsed.both ? parsed.both : parsed.envelope;
-    struct mailimap_response_data *of_body = parsed.both ? parsed.both : parsed.structure;
-    struct mailimap_envelope *envelope = of_envelope ? imapc_etpan_envelope(of_envelope) : NULL;
-    struct mailimap_body *body = of_body ? imapc_etpan_body(of_body) : NULL;
     struct imapc_structure structure = {.text = fetch->structure,
                                         .is_cut = fetch->structure_cut,
                                         .depth_max = world->nesting_max,
                                         .parts_max = world->parts_max};
-    if (envelope)
-        imapc_envelope_convert(reading->arena, budget, envelope, &out->envelope);
-    decode_budget_more(budget, world->message_cpu_ms_max / 2);
     if (body)
-        imapc_structure_convert(reading->arena, budget, body, world->parts_max, out);
+        imapc_structure_convert(reading->arena, reading->budget, body, world->parts_max, out);
     else if (!fetch->structure.text ||
-             !imapc_structure_salvage(reading->arena, budget, &structure, out))
+             !imapc_structure_salvage(reading->arena, reading->budget, &structure, out))
         out->limited |= LIMITED_UNREADABLE;
+}
+
+/* False when the envelope is lost. Half of the time is the structure's, so that a letter to very
+ * many is still seen to have an attachment. */
+static bool take_nested_items(struct imapc_reading *reading, const struct imapc_fetch *fetch,
+                              const struct backend_world *world)
+{
+    struct decode_budget *budget = reading->budget;
+    struct nested parsed = parse_nested(fetch, budget, world->nesting_max);
+    struct mailimap_response_data *of_envelope = parsed.both ? parsed.both : parsed.envelope;
+    struct mailimap_envelope *envelope = of_envelope ? imapc_etpan_envelope(of_envelope) : NULL;
+    if (envelope)
+        imapc_envelope_convert(reading->arena, budget, envelope, &reading->out->envelope);
+    decode_budget_more(budget, world->message_cpu_ms_max / 2);
+    take_structure(reading, fetch, world, parsed.both ? parsed.both : parsed.structure);
     imapc_etpan_free(parsed.both);
     imapc_etpan_free(parsed.envelope);
     imapc_etpan_free(parsed.structure);
@@ -194,24 +101,32 @@ static struct imapc_span section_of(struct arena *arena, const struct imapc_fetc
     return section;
 }
 
+static enum err take_later(struct imapc_records *records, const struct imapc_fetch *fetch)
+{
+    if (records->broken.count >= MEND_MAX)
+        return OK;
+    imapc_set_add(&records->broken, fetch->uid, fetch->uid);
+    if (fetch->cut)
+        imapc_set_add(&records->cut, fetch->uid, fetch->uid);
+    return OK;
+}
+
 static enum err take_record(struct imapc_records *records, const struct imapc_fetch *fetch)
 {
     const struct backend_world *world = records->imap->wire.world;
     struct message message = {0};
     struct decode_budget budget;
-    struct reading reading = {.arena = &records->arena, .budget = &budget, .out = &message};
-    bool cut = fetch->broken && !fetch->structure.text;
+    struct imapc_reading reading = {.arena = &records->arena, .budget = &budget, .out = &message};
     uint32_t half_ms = world->message_cpu_ms_max / 2;
+    if (!fetch->envelope.text || (fetch->broken && !fetch->structure.text))
+        return take_later(records, fetch);
     decode_budget_begin(&budget, &records->arena, half_ms, world->message_bytes_max);
-    if (cut || !fetch->envelope.text || !take_nested_items(&reading, fetch, world)) {
-        if (records->broken.count < MEND_MAX)
-            imapc_set_add(&records->broken, fetch->uid, fetch->uid);
-        return OK;
-    }
+    if (!take_nested_items(&reading, fetch, world))
+        return take_later(records, fetch);
     take_plain_items(fetch, &message);
     struct imapc_span section = section_of(&records->arena, fetch);
     if (section.text)
-        read_header_fields(&reading, section); /* References, and nothing else was asked for */
+        imapc_fields_read(&reading, section); /* References, and nothing else was asked for */
     else if (fetch->structure_cut)
         budget.limited |= LIMITED_HEADERS;
     message.limited |= budget.limited;
@@ -221,15 +136,21 @@ static enum err take_record(struct imapc_records *records, const struct imapc_fe
 static enum err take_mended(struct imapc_records *records, const struct imapc_fetch *fetch)
 {
     const struct backend_world *world = records->imap->wire.world;
-    struct message message = {.limited = LIMITED_UNREADABLE};
+    struct message message = {0};
     struct decode_budget budget;
-    struct reading reading = {.arena = &records->arena, .budget = &budget, .out = &message};
-    decode_budget_begin(&budget, &records->arena, world->message_cpu_ms_max,
-                        world->message_bytes_max);
+    struct imapc_reading reading = {.arena = &records->arena, .budget = &budget, .out = &message};
+    uint32_t half_ms = world->message_cpu_ms_max / 2;
+    decode_budget_begin(&budget, &records->arena, half_ms, world->message_bytes_max);
     take_plain_items(fetch, &message);
     struct imapc_span section = section_of(&records->arena, fetch);
     if (section.text)
-        read_header_fields(&reading, section);
+        imapc_fields_read(&reading, section);
+    decode_budget_more(&budget, half_ms);
+    struct nested parsed = parse_nested(fetch, &budget, world->nesting_max);
+    take_structure(&reading, fetch, world, parsed.both ? parsed.both : parsed.structure);
+    imapc_etpan_free(parsed.both);
+    imapc_etpan_free(parsed.envelope);
+    imapc_etpan_free(parsed.structure);
     message.limited |= budget.limited;
     return tell(records, &message);
 }
@@ -249,7 +170,8 @@ static void take_esearch(struct imapc_set *found, struct imapc_span rest)
     struct imapc_scan scan = imapc_scan_of(rest, 4);
     struct imapc_token token;
     while (imapc_scan_next(&scan, &token))
-        if (imapc_span_is(token.span, "ALL") && imapc_scan_next(&scan, &token))
+        if (imapc_span_is(token.span, "ALL") && imapc_scan_next(&scan, &token) &&
+            token.kind == TOKEN_ATOM)
             (void)imapc_set_read(found, token.span);
 }
 
@@ -319,6 +241,7 @@ void imapc_records_clear(struct imapc_records *records)
     imapc_set_clear(&records->told);
     imapc_set_clear(&records->exist);
     imapc_set_clear(&records->broken);
+    imapc_set_clear(&records->cut);
     imapc_set_clear(&records->found);
     free(records->ask_key);
 }
@@ -417,20 +340,39 @@ static enum err mend_singly(struct imapc_records *records, struct call *call)
     return OK;
 }
 
+/* One command for those of `broken` of which `cut` is true, if there are any. */
+static void ask_again(struct imapc_records *records, bool cut)
+{
+    struct imapc *imap = records->imap;
+    struct imapc_set uids = {0};
+    for (uint32_t i = 0; i < records->broken.count; i++) {
+        struct uid_range range = records->broken.ranges[i];
+        for (uint64_t uid = range.first; uid <= range.last; uid++)
+            if (imapc_set_has(&records->cut, (uint32_t)uid) == cut)
+                imapc_set_add(&uids, (uint32_t)uid, (uint32_t)uid);
+    }
+    if (uids.count > 0) {
+        imapc_command_tolerant(imap, "UID FETCH");
+        imapc_word(imap, set_text(imap, uids.ranges, uids.count));
+        imapc_word(imap, cut ? "(" MEND_ITEMS " BODYSTRUCTURE)" : "(" MEND_ITEMS ")");
+        imapc_command_end(imap);
+    }
+    imapc_set_clear(&uids);
+}
+
 static enum err mend(struct imapc_records *records, struct call *call)
 {
     struct imapc *imap = records->imap;
     imapc_set_sort(&records->broken);
+    imapc_set_sort(&records->cut);
     if (records->broken.count == 0)
         return OK;
     records->mending = true;
     enum err err = imapc_begin(imap, call, &records->handler);
     if (err)
         return err;
-    imapc_command_tolerant(imap, "UID FETCH");
-    imapc_word(imap, set_text(imap, records->broken.ranges, records->broken.count));
-    imapc_word(imap, MEND_ITEMS);
-    imapc_command_end(imap);
+    ask_again(records, false);
+    ask_again(records, true);
     err = imapc_run(imap);
     if (!err)
         err = mend_singly(records, call);
