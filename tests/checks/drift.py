@@ -1,4 +1,5 @@
-"""Routes, openapi.yaml, the README's settings table and --help: all say the same, or this fails.
+"""Routes, openapi.yaml, the README's settings table and --help: all say the same, or this fails. So do the packages
+that are installed here and in the container.
 
 Usage: drift.py POSTERN
 """
@@ -17,7 +18,8 @@ MARK_BEGIN, MARK_END = "<!-- settings -->", "<!-- /settings -->"
 
 
 def main(program):
-    problems = [*routes_against_openapi(program), *settings_against_readme(program), *settings_against_help(program)]
+    problems = [*routes_against_openapi(program), *settings_against_readme(program), *settings_against_help(program),
+                *packages_against_dockerfile()]
     print("\n".join(problems), end="\n" if problems else "")
     return 1 if problems else 0
 
@@ -67,6 +69,19 @@ def settings_against_help(program):
     for name in re.findall(r"^\| `(\w+)`", ask(program, "--settings-markdown"), re.M):
         if f"  --{name.replace('_', '-')}=" not in shown:
             yield f"--help does not mention {name}"
+
+
+def packages_against_dockerfile():
+    building, running = (stage.split() for stage in (TOP / "docker/Dockerfile").read_text().split("\nFROM ")[-2:])
+    wanted = (TOP / "tests/checks/deps.sh").read_text().split("build='")[1].split("'")[0].split()
+    for package in wanted:
+        if not re.fullmatch(r"(lib|zlib).+-dev", package) or package == "libc6-dev":
+            continue
+        if package not in building:
+            yield f"docker/Dockerfile builds without {package}"
+        depends = subprocess.run(["dpkg-query", "-W", "-f", "${Depends}", package], capture_output=True, text=True, check=True)
+        if not set(re.findall(r"(?:^|, )([^ ,]+)", depends.stdout)) & set(running):
+            yield f"docker/Dockerfile runs without the library of {package}"
 
 
 if __name__ == "__main__":
