@@ -49,6 +49,35 @@ def _many_parts(top, count=2000):
     return _multipart(top, b"; boundary=m", b"--m\r\nContent-Type: text/plain\r\n\r\nx\r\n" * count + b"--m--\r\n")
 
 
+# Declared one after the other, no two alike side by side, so that nothing can be joined or kept.
+_CHARSETS = (b"iso-2022-jp", b"gb18030", b"big5", b"utf-7", b"koi8-r", b"euc-jp", b"windows-1251", b"iso-2022-kr",
+             b"shift_jis", b"euc-kr", b"iso-8859-5", b"utf-16")
+
+
+def _encoded_words(length):
+    words, count = [], 0
+    while length > 0:
+        words.append(b"=?%s?B?AAAA?=" % _CHARSETS[count % len(_CHARSETS)])
+        length -= len(words[-1]) + 3
+        count += 1
+    return b"\r\n ".join(words)
+
+
+def _header_section(top, length):
+    """A mail whose header section, with the line that ends it, is of so many bytes."""
+    header = top + b"Content-Type: text/plain\r\n"
+    line = b"X-Fill: " + b"f" * 990 + b"\r\n"
+    count, rest = divmod(length - len(header) - 2, len(line))
+    if rest < 12:
+        count, rest = count - 1, rest + len(line)
+    return header + line * count + b"X-End: " + b"e" * (rest - 9) + b"\r\n" + b"\r\nhello\r\n"
+
+
+def _addresses(top, count):
+    return _plain(top + b"Cc: " + b",\r\n ".join(b"p%d@example.org" % n for n in range(count)) + b"\r\n",
+                  b"Content-Type: text/plain", b"hello\r\n")
+
+
 _TWO_PARTS = b"--x\r\nContent-Type: text/plain\r\n\r\none\r\n--x\r\n\r\ntwo\r\n--x--\r\n"
 
 _MAILS = {
@@ -131,4 +160,44 @@ _MAILS = {
         top, b"Content-Type: text/html; charset=utf-8",
         b"<script>alert(1)</script>" + b"<div>" * 5000 + b"<img src=x onerror=alert(1)>\r\n"),
     "empty message": lambda top: b"\r\n",
+    "5000 addresses": lambda top: _addresses(top, 5000),
+    "5001 addresses": lambda top: _addresses(top, 5001),
+    "addresses in 100000 groups": lambda top: _plain(
+        top + b"Cc: " + b"a:\r\n " * 100_000 + b"\r\n", b"Content-Type: text/plain", b"hello\r\n"),
+    "addresses of nothing but commas": lambda top: _plain(
+        top + b"Cc: " + b"a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,\r\n " * 15_000 + b"\r\n", b"Content-Type: text/plain",
+        b"hello\r\n"),
+    "names in 12 charsets": lambda top: _plain(
+        top + b"Cc: " + b",\r\n ".join(_encoded_words(50_000) + b"\r\n <p%d@example.org>" % n for n in range(9))
+        + b"\r\n", b"Content-Type: text/plain", b"hello\r\n"),
+    "headers in 12 charsets": lambda top: _plain(
+        top + b"".join(b"X-Bomb: " + _encoded_words(60_000) + b"\r\n" for _ in range(16)),
+        b"Content-Type: text/plain", b"hello\r\n"),
+    "header section of 1 MiB": lambda top: _header_section(top, 1 << 20),
+    "header section of 1 MiB and 1": lambda top: _header_section(top, (1 << 20) + 1),
+    "100000 references": lambda top: _plain(
+        top + b"References: " + b"\r\n ".join(b"<%d@example.net>" % n for n in range(100_000)) + b"\r\n",
+        b"Content-Type: text/plain", b"hello\r\n"),
+    "10000 parameters": lambda top: _plain(
+        top, b"Content-Type: text/plain" + b"".join(b";\r\n name*%d*=x" % n for n in reversed(range(10_000))),
+        b"hello\r\n"),
+    "comments 100000 deep": lambda top: _plain(
+        top.replace(_DATE, b"Date: " + b"(\r\n " * 100_000 + b"\r\n") + b"Reply-To: " + b"(" * 100_000 + b"\r\n",
+        b"Content-Type: text/plain", b"hello\r\n"),
+    "html of 1000000 open tags": lambda top: _plain(
+        top, b"Content-Type: text/html; charset=utf-8", b"<b><p>&lt;" * 300_000 + b"<!-- " + b"-" * 100_000),
+    "quoted-printable of nothing": lambda top: _plain(
+        top, b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable",
+        b"=\r\n" * 300_000 + b"hello"),
+    "base64 of garbage": lambda top: _plain(
+        top, b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64",
+        b"\xff=*!" * 20_000 + b"\r\naGVsbG8=\r\n"),
+    "escapes of iso-2022-jp": lambda top: _plain(
+        top, b"Content-Type: text/plain; charset=iso-2022-jp", b"\x1b$B\x1b(B" * 100_000 + b"hello\r\n"),
+    "charset wants iconv options": lambda top: _plain(
+        top, b'Content-Type: text/plain; charset="utf-16//IGNORE//TRANSLIT"', b"hello\r\n"),
+    "charset is a path": lambda top: _plain(
+        top, b'Content-Type: text/plain; charset="../../../../tmp/evil.so"', b"hello\r\n"),
+    "charset lies gb2312": lambda top: _plain(
+        top, b"Content-Type: text/plain; charset=gb2312\r\nContent-Transfer-Encoding: 8bit", b"\xa7\x41\xa6\x6e hello\r\n"),
 }

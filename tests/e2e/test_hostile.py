@@ -117,26 +117,94 @@ def test_an_oddly_named_attachment_can_be_downloaded(name, hostile):
     assert len(answer.headers["Content-Disposition"]) < 2000
 
 
-def test_what_is_only_partly_described_says_so(hostile):
+LIMITS = {"unreadable", "depth", "parts", "headers", "addresses", "time", "memory"}
+
+
+@pytest.mark.parametrize("name, limits", [
+    ("2000 parts", {"parts", "headers"}),  # its structure fills the line a mail server may send; References stood behind
+    ("5000 addresses", set()),
+    ("5001 addresses", {"addresses"}),
+    ("addresses in 100000 groups", set()),  # of which Dovecot tells one
+    ("addresses of nothing but commas", {"addresses"}),
+    ("100000 references", {"headers"}),
+    ("10000 parameters", {"headers"}),
+    ("3000 addresses", set()),
+    ("charset unknown", set()),
+    ("charset wants iconv options", set()),
+    ("html of 1000000 open tags", set()),
+])
+def test_what_is_only_partly_described_says_so(name, limits, hostile):
     client, items = hostile
-    for name, limit in (("2000 parts", "parts"), ("multipart 300 deep", "depth")):
+    message = client.get(f"{ME}/messages/{items[name]['id']}?fields=limited,parts", expect=200).json
+    assert set(message["limited"]) == limits
+    assert message["parts"]
+
+
+def test_a_hundred_levels_are_told_and_no_more(hostile):
+    """Dovecot itself goes no deeper, so nothing is left out of what it says."""
+    client, items = hostile
+    for name in ("multipart 300 deep", "message 200 deep"):
         message = client.get(f"{ME}/messages/{items[name]['id']}?fields=limited,parts", expect=200).json
-        assert limit in message["limited"] or "unreadable" in message["limited"], (name, message["limited"])
-    plain = client.get(f"{ME}/messages/{items['charset unknown']['id']}?fields=limited", expect=200).json
-    assert plain["limited"] == []
+        levels = max(level for _, level in walk(message["parts"]))
+        assert (levels, message["limited"]) in ((100, []), (101, []), (100, ["depth"])), (name, levels, message["limited"])
+
+
+def test_no_limit_is_said_that_nobody_knows(case):
+    client, item, _, _ = case
+    message = client.get(f"{ME}/messages/{item['id']}?fields=limited,headers", expect=200).json
+    assert len(message["limited"]) == len(set(message["limited"]))
+    assert set(message["limited"]) <= LIMITS
+    headers = client.get(f"{ME}/messages/{item['id']}/headers", expect=200).json
+    assert set(headers["limited"]) <= {"headers", "time", "memory"}
+    assert set(headers["limited"]) - {"time"} <= set(message["limited"])
+
+
+@pytest.mark.parametrize("name, told", [("5000 addresses", 5000), ("5001 addresses", 5000), ("3000 addresses", 3000)])
+def test_as_many_addresses_are_told_as_may_be(name, told, hostile):
+    _, items = hostile
+    assert len(items[name]["cc"]) == told
+    assert items[name]["cc"][2999]["email"] == "p2999@example.org"
+
+
+@pytest.mark.parametrize("name, limits", [
+    ("header section of 1 MiB", []), ("header section of 1 MiB and 1", ["headers"]),
+    ("header line of 200 KB", ["headers"]), ("5000 header lines", [])])
+def test_headers_that_are_cut_say_so(name, limits, hostile):
+    client, items = hostile
+    assert client.get(f"{ME}/messages/{items[name]['id']}/headers", expect=200).json["limited"] == limits
+
+
+def test_a_letter_to_thousands_keeps_its_structure(hostile):
+    client, items = hostile
+    for name in ("3000 addresses", "5001 addresses"):
+        parts = client.get(f"{ME}/messages/{items[name]['id']}?fields=parts", expect=200).json["parts"]
+        assert [part["type"] for part in parts] == ["text/plain"]
+        assert items[name]["preview"] == "hello"
+
+
+def test_as_much_of_a_long_structure_is_told_as_came(hostile):
+    client, items = hostile
+    root, = client.get(f"{ME}/messages/{items['2000 parts']['id']}?fields=parts", expect=200).json["parts"]
+    assert root["type"] == "multipart/mixed" and 500 < len(root["children"]) < 2000
+    last = root["children"][-1]
+    assert client.get(f"{ME}/messages/{items['2000 parts']['id']}/parts/{last['id']}", expect=200).body == b"x"
 
 
 def test_broken_encodings_give_what_there_is(hostile):
     client, items = hostile
     text = {name: client.get(f"{ME}/messages/{items[name]['id']}/text", expect=200).json["value"] for name in
             ("base64 broken", "quoted-printable broken", "charset lies utf-8", "charset lies us-ascii", "charset unknown",
-             "transfer encoding unknown", "nul bytes", "bare CR")}
+             "transfer encoding unknown", "nul bytes", "bare CR", "quoted-printable of nothing", "base64 of garbage",
+             "escapes of iso-2022-jp", "charset wants iconv options", "charset is a path", "charset lies gb2312")}
     assert "hel" in text["base64 broken"]
     assert text["quoted-printable broken"].startswith("=ZZ") and "end" in text["quoted-printable broken"]
     assert "latin: " in text["charset lies utf-8"] and "end" in text["charset lies utf-8"]
     assert "naïve café" in text["charset lies us-ascii"]
     assert "pla'" in text["charset unknown"]
     assert "uryyb" in text["transfer encoding unknown"]
+    for name in ("quoted-printable of nothing", "base64 of garbage", "escapes of iso-2022-jp", "charset wants iconv options",
+                 "charset is a path", "charset lies gb2312"):
+        assert text[name].rstrip().endswith("hello"), name
 
 
 def test_a_header_that_smuggles_a_line_stays_one_header(hostile):
