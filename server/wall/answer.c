@@ -260,7 +260,7 @@ enum err put_ranges(struct buf *out, uint16_t call, uint16_t kind, uint32_t from
                     const struct uid_range *ranges, uint32_t count)
 {
     assert(kind == FRAME_PRESENT || kind == FRAME_REMOVED);
-    if (count > RANGES_MAX)
+    if (count > BACKEND_RANGES_MAX)
         return ERR_TOO_LARGE;
     for (uint32_t at = 0; at < count;) {
         uint32_t piece = count - at < RANGES_A_FRAME ? count - at : RANGES_A_FRAME;

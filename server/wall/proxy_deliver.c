@@ -70,7 +70,7 @@ static enum err deliver_flags(struct exchange *exchange, const struct answer *an
 static enum err deliver_ranges(struct exchange *exchange, const struct answer *answer)
 {
     uint32_t held = exchange->range_count, more = answer->range_count;
-    if (more > RANGES_MAX - held)
+    if (more > BACKEND_RANGES_MAX - held)
         return proxy_accuse(exchange, "too many ranges");
     if (held > 0 && more > 0 && answer->ranges[0].first <= exchange->ranges[held - 1].last)
         return proxy_accuse(exchange, "ranges that do not ascend");

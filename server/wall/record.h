@@ -11,8 +11,7 @@
 #include "backend.h"
 #include "frame.h"
 
-#define RANGES_A_FRAME 8192u    /* of uids */
-#define RANGES_MAX     1000000u /* in one FRAME_PRESENT or FRAME_REMOVED: 8 MB in the main process */
+#define RANGES_A_FRAME 8192u /* of uids */
 
 /* The longest texts that cross, beside BACKEND_*_MAX. Answers are cut to them, at a code point; a
  * call that passes one is too large. Cleaning makes three bytes of one that is no UTF-8. */
@@ -60,7 +59,7 @@ void put_message(struct buf *out, uint16_t call, const struct message *message);
 void put_flags(struct buf *out, uint16_t call, uint32_t uid, uint32_t flags,
                const struct string_list *keywords, uint64_t modseq);
 /* FRAME_RANGES, as many as needed, then `kind`, FRAME_PRESENT (with `from`) or FRAME_REMOVED.
- * ERR_TOO_LARGE above RANGES_MAX. */
+ * ERR_TOO_LARGE above BACKEND_RANGES_MAX, 8 MB in the main process. */
 enum err put_ranges(struct buf *out, uint16_t call, uint16_t kind, uint32_t from,
                     const struct uid_range *ranges, uint32_t count);
 void put_listing(struct buf *out, uint16_t call, const struct folder_listing *listing);

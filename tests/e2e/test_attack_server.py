@@ -60,7 +60,8 @@ def test_an_answer_repeated_without_end_takes_no_memory(victim, offers, pattern,
 def test_too_many_folders_are_refused_before_each_is_asked_for(victim):
     names = b"".join(b'* LIST () "/" f%d\r\n' % number for number in range(100_001))
     with Harm([("LIST", say(names))]) as harm:
-        sign_in(victim, harm).problem("GET", f"{ME}/folders", 413, "too-large")
+        problem = sign_in(victim, harm).problem("GET", f"{ME}/folders", 502, "upstream-protocol")
+        assert "mail_folders_max" in problem["detail"]
         assert b"STATUS" not in harm.recorder.received
 
 

@@ -256,7 +256,7 @@ static void ranges_go_in_pieces_and_end_with_what_they_are(void **state)
 {
     (void)state;
     uint32_t count = 2 * RANGES_A_FRAME + 1, taken_count = 0;
-    struct uid_range *many = arena_array(&sample_arena, struct uid_range, RANGES_MAX + 1);
+    struct uid_range *many = arena_array(&sample_arena, struct uid_range, BACKEND_RANGES_MAX + 1);
     for (uint32_t i = 0; i < count; i++)
         many[i] = (struct uid_range){2 * i + 1, 2 * i + 1};
     assert_int_equal(put_ranges(&out, CALL_NUMBER, FRAME_PRESENT, 1, many, count), OK);
@@ -273,7 +273,7 @@ static void ranges_go_in_pieces_and_end_with_what_they_are(void **state)
     assert_int_equal(answer.from, 1);
     assert_int_equal(taken_count, count);
     assert_int_equal(at, out.length);
-    assert_int_equal(put_ranges(&out, CALL_NUMBER, FRAME_REMOVED, 0, many, RANGES_MAX + 1),
+    assert_int_equal(put_ranges(&out, CALL_NUMBER, FRAME_REMOVED, 0, many, BACKEND_RANGES_MAX + 1),
                      ERR_TOO_LARGE);
     assert_int_equal(out.length, at);
 }

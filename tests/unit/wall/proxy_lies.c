@@ -95,7 +95,7 @@ static void pieces_of_nothing(void)
 static void pieces_without_end(void)
 {
     facts(VALIDITY, false);
-    for (uint32_t i = 0; i * RANGES_A_FRAME <= RANGES_MAX; i++)
+    for (uint32_t i = 0; i * RANGES_A_FRAME <= BACKEND_RANGES_MAX; i++)
         piece(1 + i * 2 * RANGES_A_FRAME, RANGES_A_FRAME);
     put_ranges(&script, CALL, FRAME_PRESENT, 1, NULL, 0);
     ok(0);
