@@ -9,7 +9,6 @@
 #include "crash.h"
 
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 #define POUR_BYTES   (32u * 1024u) /* as many are sent at a time */
 #define DIRECT_BYTES (16u * 1024u) /* as much content goes from where it lies */
@@ -182,19 +181,23 @@ static enum err gather(struct serving *serving, const char *data, size_t length)
     return serving_pour(serving);
 }
 
-/* One frame without a copy: what is held, a header and the bytes in one call; what the socket does
- * not take is held after all. */
+static size_t send_some(const struct serving *serving, const char *data, size_t length)
+{
+    int fd = serving->connection->channel.fd;
+    ssize_t moved = send(fd, data, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return moved > 0 ? (size_t)moved : 0;
+}
+
+/* One frame without a copy: what is held and a header, then the bytes from where they lie; what the
+ * socket does not take is held after all. Two calls, for a worker has no sendmsg(), see
+ * confine_syscalls.c. */
 static enum err send_direct(struct serving *serving, const char *data, size_t length)
 {
     struct buf *out = serving_out(serving);
     pack_u32(out, (uint32_t)length); /* a header, frame.h */
     pack_u32(out, FRAME_BYTES | (uint32_t)serving->request.call << 16);
-    struct iovec pieces[] = {{out->data, out->length}, {(void *)data, length}};
-    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = 2};
-    ssize_t moved = sendmsg(serving->connection->channel.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    size_t sent = moved > 0 ? (size_t)moved : 0, held = out->length;
-    buf_consume(out, sent < held ? sent : held);
-    sent -= sent < held ? sent : held;
+    buf_consume(out, send_some(serving, out->data, out->length));
+    size_t sent = out->length ? 0 : send_some(serving, data, length);
     buf_append(out, data + sent, length - sent);
     return out->length > 0 ? serving_flush(serving) : OK;
 }

@@ -73,8 +73,9 @@ static int send_message(int socket, struct buf *message, const int *fds, size_t 
         ancillary->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
         memcpy(CMSG_DATA(ancillary), fds, fd_count * sizeof(int));
     }
-    do
-        sent = sendmsg(socket, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
+    do /* a worker may send(), and nothing that carries descriptors */
+        sent = fd_count ? sendmsg(socket, &header, MSG_DONTWAIT | MSG_NOSIGNAL)
+                        : send(socket, message->data, message->length, MSG_DONTWAIT | MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);
     int code = sent < 0 ? errno : 0;
     buf_clear(message);

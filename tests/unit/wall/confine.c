@@ -16,7 +16,7 @@
 
 static char own_file[] = "/tmp/postern-confine-XXXXXX";
 static pid_t parent;
-static int listener, tcp_socket; /* opened before the child is closed in */
+static int listener, tcp_socket, unix_pair[2]; /* opened before the child is closed in */
 static struct sockaddr_in listener_at;
 
 static int open_what_is_needed(void **state)
@@ -27,6 +27,7 @@ static int open_what_is_needed(void **state)
     close(mkstemp(own_file));
     listener = peer_listen("127.0.0.1", 0, 4, &port);
     tcp_socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, unix_pair);
     listener_at = (struct sockaddr_in){
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     return 0;
@@ -37,6 +38,8 @@ static int close_it_again(void **state)
     (void)state;
     close(listener);
     close(tcp_socket);
+    close(unix_pair[0]);
+    close(unix_pair[1]);
     return unlink(own_file);
 }
 
@@ -172,6 +175,25 @@ static int have_signals_sent_for_it(void)
     return errno_of(fcntl(tcp_socket, F_SETOWN, (long)1));
 }
 
+static int give_a_descriptor_away(void)
+{
+    union {
+        struct cmsghdr align;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec piece = {.iov_base = (char[]){'x'}, .iov_len = 1};
+    struct msghdr header = {.msg_iov = &piece,
+                            .msg_iovlen = 1,
+                            .msg_control = control.space,
+                            .msg_controllen = sizeof control.space};
+    struct cmsghdr *ancillary = CMSG_FIRSTHDR(&header);
+    ancillary->cmsg_level = SOL_SOCKET;
+    ancillary->cmsg_type = SCM_RIGHTS;
+    ancillary->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(ancillary), &tcp_socket, sizeof(int));
+    return errno_of(sendmsg(unix_pair[0], &header, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
 #define REFUSED(what)                                                                              \
     {                                                                                              \
 #what, what                                                                                \
@@ -203,6 +225,7 @@ static const struct attempt {
     REFUSED(be_dumpable_again),
     REFUSED(raise_a_limit),
     REFUSED(have_signals_sent_for_it),
+    REFUSED(give_a_descriptor_away),
 };
 
 static int try_confined(const void *attempt)
