@@ -295,22 +295,22 @@ struct answer_row {
 
 #define CALLS_OF_MESSAGES (CALL(FRAME_SYNC) | CALL(FRAME_FETCH_OLDER) | CALL(FRAME_FETCH_ONE))
 
-static const struct answer_row rows[FRAME_ANSWERS_END - FRAME_FACTS] = {
-    [FRAME_FACTS - FRAME_FACTS] = {CALL(FRAME_SYNC) | CALL(FRAME_FETCH_OLDER), take_facts},
-    [FRAME_MESSAGE - FRAME_FACTS] = {CALLS_OF_MESSAGES, take_message},
-    [FRAME_FLAGS - FRAME_FACTS] = {CALL(FRAME_SYNC) | CALL(FRAME_CHANGE_FLAGS), take_flags},
-    [FRAME_RANGES - FRAME_FACTS] = {CALL(FRAME_SYNC), take_ranges},
-    [FRAME_PRESENT - FRAME_FACTS] = {CALL(FRAME_SYNC), take_present},
-    [FRAME_REMOVED - FRAME_FACTS] = {CALL(FRAME_SYNC), take_nothing},
-    [FRAME_LISTING - FRAME_FACTS] = {CALL(FRAME_LIST_FOLDERS), take_listing},
-    [FRAME_PREVIEW - FRAME_FACTS] = {CALL(FRAME_PREVIEWS), take_preview},
-    [FRAME_HEADER - FRAME_FACTS] = {CALL(FRAME_READ_HEADERS), take_header},
-    [FRAME_EXPECT - FRAME_FACTS] = {CALL(FRAME_READ_PART), take_expect},
-    [FRAME_BYTES - FRAME_FACTS] = {CALL(FRAME_READ_PART), take_bytes},
-    [FRAME_RESOURCE - FRAME_FACTS] = {CALL(FRAME_QUOTA), take_resource},
-    [FRAME_INFO - FRAME_FACTS] = {CALL(FRAME_OPEN), take_info},
-    [FRAME_SELECTED - FRAME_FACTS] = {CALLS_ON_FOLDERS, take_selected},
-    [FRAME_END - FRAME_FACTS] = {CALLS_ALL, NULL},
+static const struct answer_row rows[FRAME_ANSWERS_END] = {
+    [FRAME_FACTS] = {CALL(FRAME_SYNC) | CALL(FRAME_FETCH_OLDER), take_facts},
+    [FRAME_MESSAGE] = {CALLS_OF_MESSAGES, take_message},
+    [FRAME_FLAGS] = {CALL(FRAME_SYNC) | CALL(FRAME_CHANGE_FLAGS), take_flags},
+    [FRAME_RANGES] = {CALL(FRAME_SYNC), take_ranges},
+    [FRAME_PRESENT] = {CALL(FRAME_SYNC), take_present},
+    [FRAME_REMOVED] = {CALL(FRAME_SYNC), take_nothing},
+    [FRAME_LISTING] = {CALL(FRAME_LIST_FOLDERS), take_listing},
+    [FRAME_PREVIEW] = {CALL(FRAME_PREVIEWS), take_preview},
+    [FRAME_HEADER] = {CALL(FRAME_READ_HEADERS), take_header},
+    [FRAME_EXPECT] = {CALL(FRAME_READ_PART), take_expect},
+    [FRAME_BYTES] = {CALL(FRAME_READ_PART), take_bytes},
+    [FRAME_RESOURCE] = {CALL(FRAME_QUOTA), take_resource},
+    [FRAME_INFO] = {CALL(FRAME_OPEN), take_info},
+    [FRAME_SELECTED] = {CALLS_ON_FOLDERS, take_selected},
+    [FRAME_END] = {CALLS_ALL, NULL},
 };
 
 bool take_answer(const struct frame *frame, uint16_t asked, struct arena *arena, struct answer *out)
@@ -318,7 +318,7 @@ bool take_answer(const struct frame *frame, uint16_t asked, struct arena *arena,
     assert(asked >= FRAME_OPEN && asked < FRAME_CALLS_END);
     if (frame->kind < FRAME_FACTS || frame->kind >= FRAME_ANSWERS_END)
         return false;
-    const struct answer_row *row = &rows[frame->kind - FRAME_FACTS];
+    const struct answer_row *row = &rows[frame->kind];
     if (!(row->calls & CALL(asked)))
         return false;
     *out = (struct answer){.kind = frame->kind};
