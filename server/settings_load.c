@@ -187,7 +187,7 @@ static void assign_from_file(struct loader *loader, const struct setting *row, c
         mistakes_add(loader->mistakes, "%s: %.200s: %s", place, path, strerror(errno));
         return;
     }
-    buf_init(&content, VALUE_MOST);
+    buf_init_secret(&content, VALUE_MOST);
     while ((got = fread(block, 1, sizeof block, file)) > 0)
         buf_append(&content, block, got);
     while (content.length && strchr("\r\n", content.data[content.length - 1]))
@@ -200,7 +200,7 @@ static void assign_from_file(struct loader *loader, const struct setting *row, c
         assign(loader, row, FROM_ENVIRONMENT, place, content.length ? content.data : "");
     fclose(file);
     explicit_bzero(block, sizeof block);
-    buf_wipe(&content);
+    buf_clear(&content);
 }
 
 static void load_variable(struct loader *loader, const char *variable)

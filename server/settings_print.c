@@ -23,7 +23,7 @@ void settings_print_effective(const struct settings *settings,
 {
     const char *group = "";
     struct buf value;
-    buf_init(&value, 1 << 20);
+    buf_init_secret(&value, 1 << 20);
     for (const struct setting *row = settings_table; row->name; row++) {
         if (row->group != group)
             fprintf(out, "%s; %s\n", *group ? "\n" : "", row->group);
@@ -35,7 +35,7 @@ void settings_print_effective(const struct settings *settings,
         print_origin(&origins[row - settings_table], row, config_file, out);
         fputc('\n', out);
     }
-    buf_wipe(&value);
+    buf_clear(&value);
 }
 
 /* Help text has `code` marks for the README; a terminal wants none. */

@@ -15,9 +15,13 @@ struct buf {
     size_t capacity;
     size_t max_bytes;
     bool overflowed;
+    bool is_secret;
 };
 
 void buf_init(struct buf *buf, size_t max_bytes);
+/* For credentials: wherever its bytes stood is overwritten, when it grows and when it is cleared.
+ */
+void buf_init_secret(struct buf *buf, size_t max_bytes);
 void buf_clear(struct buf *buf); /* frees; keeps max_bytes, may be used again */
 void buf_reset(struct buf *buf); /* length 0, memory kept */
 void buf_append(struct buf *buf, const void *data, size_t length);
@@ -25,7 +29,6 @@ void buf_text(struct buf *buf, const char *text);
 void buf_char(struct buf *buf, char byte);
 void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_consume(struct buf *buf, size_t length); /* drops bytes from the front */
-void buf_wipe(struct buf *buf);                   /* overwrites, then clears: for credentials */
 char *buf_detach(struct buf *buf);                /* caller frees; the buffer is empty after */
 
 /* Appends text as a JSON string with its quotes. Invalid UTF-8 becomes U+FFFD. */

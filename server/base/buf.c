@@ -14,10 +14,22 @@ void buf_init(struct buf *buf, size_t max_bytes)
     *buf = (struct buf){.max_bytes = max_bytes};
 }
 
+void buf_init_secret(struct buf *buf, size_t max_bytes)
+{
+    *buf = (struct buf){.max_bytes = max_bytes, .is_secret = true};
+}
+
+static void let_go(struct buf *buf)
+{
+    if (buf->is_secret && buf->data)
+        explicit_bzero(buf->data, buf->capacity);
+    free(buf->data);
+}
+
 void buf_clear(struct buf *buf)
 {
-    free(buf->data);
-    buf_init(buf, buf->max_bytes);
+    let_go(buf);
+    *buf = (struct buf){.max_bytes = buf->max_bytes, .is_secret = buf->is_secret};
 }
 
 void buf_reset(struct buf *buf)
@@ -26,6 +38,20 @@ void buf_reset(struct buf *buf)
     buf->overflowed = false;
     if (buf->data)
         buf->data[0] = '\0';
+}
+
+static void grow(struct buf *buf, size_t capacity)
+{
+    if (buf->is_secret) {
+        char *data = xalloc(capacity); /* realloc() would leave a copy behind */
+        if (buf->data)
+            memcpy(data, buf->data, buf->length + 1);
+        let_go(buf);
+        buf->data = data;
+    } else {
+        buf->data = xrealloc(buf->data, capacity);
+    }
+    buf->capacity = capacity;
 }
 
 /* Room for `more` bytes and a NUL; false (and overflowed) when that passes the limit. */
@@ -41,8 +67,7 @@ static bool buf_reserve(struct buf *buf, size_t more)
     size_t capacity = buf->capacity ? buf->capacity * 2 : 256;
     if (capacity < need)
         capacity = need;
-    buf->data = xrealloc(buf->data, capacity);
-    buf->capacity = capacity;
+    grow(buf, capacity);
     return true;
 }
 
@@ -93,17 +118,11 @@ void buf_consume(struct buf *buf, size_t length)
     buf->length -= length;
 }
 
-void buf_wipe(struct buf *buf)
-{
-    if (buf->data)
-        explicit_bzero(buf->data, buf->capacity);
-    buf_clear(buf);
-}
-
 char *buf_detach(struct buf *buf)
 {
     char *data = buf->data;
-    buf_init(buf, buf->max_bytes);
+    buf->data = NULL;
+    buf_clear(buf);
     return data;
 }
 

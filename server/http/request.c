@@ -79,7 +79,7 @@ static enum err admit(struct exchange *exchange, const char *method, const char 
     if (atomic_load(&exchange->server->quiesced))
         return fault_set(fault, ERR_SHUTTING_DOWN, "the server is stopping");
     size_t limit = handler->admit(handler->app, exchange);
-    buf_init(&exchange->body, limit);
+    buf_init_secret(&exchange->body, limit); /* sign-ins come in bodies */
     if (exchange->content_length > limit)
         return fault_set(fault, ERR_TOO_LARGE, "the body may have %zu bytes here", limit);
     return OK;

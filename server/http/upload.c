@@ -14,9 +14,7 @@ enum MHD_Result upload_take(struct exchange *exchange, const char *data, size_t 
         buf_append(&exchange->body, data, length);
         if (!exchange->body.overflowed)
             return MHD_YES;
-        size_t limit = exchange->body.max_bytes;
         buf_clear(&exchange->body);
-        buf_init(&exchange->body, limit);
         exchange->body.overflowed = true;
     }
     exchange->discarded_bytes += length;

@@ -31,7 +31,7 @@ enum err imapc_begin(struct imapc *imap, struct call *call, struct imapc_handler
     imap->wire.body_sink = NULL;
     imap->wire.sink_error = OK;
     arena_clear(&imap->scratch);
-    buf_wipe(&imap->wire.out); /* what a failed exchange left unsent */
+    buf_clear(&imap->wire.out); /* what a failed exchange left unsent */
     if (imap->wire.dead) {
         enum err err = stream_failure(imap->wire.stream, &call->fault);
         return err ? err

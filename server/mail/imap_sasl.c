@@ -110,13 +110,13 @@ static enum err sign_in_by_sasl_plain(struct imapc *imap, const struct backend_t
 {
     static const struct mechanism plain = {"AUTHENTICATE PLAIN", "*"};
     struct buf message;
-    buf_init(&message, SECRET_BYTES);
+    buf_init_secret(&message, SECRET_BYTES);
     buf_char(&message, '\0');
     buf_append(&message, target->username, strlen(target->username));
     buf_char(&message, '\0');
     buf_append(&message, target->password->data, target->password->length);
     enum err err = authenticate(imap, target, &plain, &message);
-    buf_wipe(&message);
+    buf_clear(&message);
     return err;
 }
 
@@ -142,7 +142,7 @@ static enum err sign_in_by_token(struct imapc *imap, const struct backend_target
     if (!is_bearer && !(imap->extra & EXTRA_XOAUTH2))
         return imapc_die(imap, ERR_UNSUPPORTED,
                          "the mail server offers no sign-in with an access token");
-    buf_init(&message, SECRET_BYTES);
+    buf_init_secret(&message, SECRET_BYTES);
     if (is_bearer) {
         buf_text(&message, "n,a=");
         put_gs2_name(&message, target->username);
@@ -153,7 +153,7 @@ static enum err sign_in_by_token(struct imapc *imap, const struct backend_target
     buf_append(&message, target->access_token->data, target->access_token->length);
     buf_text(&message, "\001\001");
     enum err err = authenticate(imap, target, is_bearer ? &bearer : &xoauth2, &message);
-    buf_wipe(&message);
+    buf_clear(&message);
     return err;
 }
 

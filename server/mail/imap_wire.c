@@ -33,7 +33,7 @@ void imapc_wire_init(struct imapc_wire *wire, struct stream *stream,
     *wire = (struct imapc_wire){.stream = stream, .world = world};
     wire->in = xalloc(WIRE_READ_BYTES);
     buf_init(&wire->response, (size_t)world->line_bytes_max + world->literal_bytes_max + 4096);
-    buf_init(&wire->out, 16u * 1024u * 1024u);
+    buf_init_secret(&wire->out, 16u * 1024u * 1024u);
 }
 
 void imapc_wire_clear(struct imapc_wire *wire)
@@ -42,7 +42,7 @@ void imapc_wire_clear(struct imapc_wire *wire)
     free(wire->in);
     wire->in = NULL;
     buf_clear(&wire->response);
-    buf_wipe(&wire->out);
+    buf_clear(&wire->out);
 }
 
 enum err imapc_wire_flush(struct imapc_wire *wire, struct fault *fault)
@@ -51,7 +51,7 @@ enum err imapc_wire_flush(struct imapc_wire *wire, struct fault *fault)
         return OK;
     assert(!wire->out.overflowed);
     ssize_t sent = stream_write(wire->stream, wire->out.data, wire->out.length);
-    buf_wipe(&wire->out);
+    buf_clear(&wire->out);
     return sent >= 0 ? OK : imapc_limit_explain(wire, fault);
 }
 

@@ -99,14 +99,14 @@ static void credentials_hash(struct sessions *sessions, const struct credentials
                              uint8_t out[CRYPTO_HASH_BYTES])
 {
     struct buf text;
-    buf_init(&text, 1 << 20);
+    buf_init_secret(&text, 1 << 20);
     buf_printf(&text, "%d %d %u %zu:%s %zu:%s %zu:", (int)credentials->protocol,
                (int)credentials->security, credentials->port, strlen(credentials->host),
                credentials->host, strlen(credentials->username), credentials->username,
                credentials->password.length);
     buf_append(&text, credentials->password.data, credentials->password.length);
     crypto_hmac(&sessions->basic_key, text.data, text.length, out);
-    buf_wipe(&text);
+    buf_clear(&text);
 }
 
 static struct session *basic_find_locked(struct sessions *sessions, const uint8_t *key)

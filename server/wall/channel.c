@@ -24,7 +24,7 @@ void channel_init(struct channel *channel, int fd)
 {
     assert(fd >= 0);
     *channel = (struct channel){.fd = fd};
-    buf_init(&channel->out, OUT_BYTES);
+    buf_init_secret(&channel->out, OUT_BYTES);
 }
 
 void channel_clear(struct channel *channel)
@@ -35,7 +35,7 @@ void channel_clear(struct channel *channel)
     free(channel->in);
     channel->in = NULL;
     channel->in_start = channel->in_end = channel->in_size = 0;
-    buf_wipe(&channel->out);
+    buf_clear(&channel->out);
 }
 
 bool channel_rest(struct channel *channel, bool wipe)
@@ -46,10 +46,7 @@ bool channel_rest(struct channel *channel, bool wipe)
     free(channel->in);
     channel->in = NULL;
     channel->in_start = channel->in_end = channel->in_size = 0;
-    if (wipe)
-        buf_wipe(&channel->out);
-    else
-        buf_clear(&channel->out);
+    buf_clear(&channel->out);
     return at_rest;
 }
 

@@ -110,7 +110,7 @@ struct channel {
     char
         *in; /* owned; bytes read and not used yet, [in_start, in_end); freed when a call is over */
     size_t in_start, in_end, in_size;
-    struct buf out; /* frames not sent yet */
+    struct buf out; /* frames not sent yet; may hold a credential */
 };
 
 /* Who may stop a wait: a deadline, and a flag that is looked at every 50 ms (NULL: none). */
@@ -120,15 +120,15 @@ struct channel_wait {
 };
 
 void channel_init(struct channel *channel, int fd);
-void channel_clear(struct channel *channel); /* closes; what was to be sent is wiped */
+void channel_clear(struct channel *channel); /* closes */
 /* OK; ERR_TIMEOUT, ERR_CANCELLED; ERR_WORKER when the other end is gone. No fault is set. */
 enum err channel_flush(struct channel *channel, const struct channel_wait *wait);
 /* The next frame, whole. ERR_PROTOCOL for a header that is too large or of a kind outside
  * [kind_first, kind_end). */
 enum err channel_read(struct channel *channel, const struct channel_wait *wait, uint16_t kind_first,
                       uint16_t kind_end, struct frame *out);
-/* A call is over: gives the buffers back, wiped when they held a credential. False when bytes of
- * no call wait. */
+/* A call is over: gives the buffers back; `wipe` when a credential was read. False when bytes of no
+ * call wait. */
 bool channel_rest(struct channel *channel, bool wipe);
 
 #endif

@@ -45,17 +45,6 @@ static enum err board(const struct backend_target *target, const struct channel_
     return err ? err : crew_board(target->world->wall, &passenger, wait, fault, berth, channel_fd);
 }
 
-/* The credential is written into memory that never moves, so that wiping it leaves no copy. */
-static void make_room(struct buf *out, const struct backend_target *target)
-{
-    const struct secret *secret = target->password ? target->password : target->access_token;
-    size_t bytes = strlen(target->host) + strlen(target->username) + secret->length + 1024;
-    char *blank = xalloc(bytes);
-    buf_append(out, blank, bytes);
-    buf_reset(out);
-    free(blank);
-}
-
 static enum err walled_open(const struct backend_target *target, struct call *call,
                             const volatile bool *cancelled, struct backend **out)
 {
@@ -70,7 +59,6 @@ static enum err walled_open(const struct backend_target *target, struct call *ca
     self->berth = berth;
     self->folders_max = target->world->folders_max ? target->world->folders_max : FOLDERS_MAX;
     channel_init(&self->channel, channel_fd);
-    make_room(&self->channel.out, target);
     struct exchange exchange = exchange_of(&self->backend, call, FRAME_OPEN);
     exchange.request.target = *target;
     exchange.cancelled = cancelled;

@@ -15,13 +15,6 @@ from support.recorder import wait_for
 KILLS = 50
 
 
-def workers_of(server):
-    children = []
-    for task in Path(f"/proc/{server.pid}/task").iterdir():
-        children += (task / "children").read_text().split()
-    return [int(pid) for pid in children]
-
-
 def is_gone(pid):
     status = Path(f"/proc/{pid}/status")
     try:
@@ -73,7 +66,7 @@ def test_fifty_killed_workers_fail_only_what_they_were_doing(start_server, new_m
         dice = random.Random(50)
         for _ in range(KILLS):
             time.sleep(0.1 + dice.random() * 0.1)
-            victim = dice.choice(workers_of(server))
+            victim = dice.choice(server.workers())
             os.kill(victim, signal.SIGKILL)
             kills.append(time.monotonic())
             assert wait_for(lambda pid=victim: is_gone(pid))
@@ -179,7 +172,7 @@ def test_workers_end_with_the_process_that_started_them(make_server, new_mailbox
     server = make_server(workers=2)
     server.start()
     Client(server).sign_in(new_mailbox())
-    workers = workers_of(server)
+    workers = server.workers()
     assert len(workers) == 2
     server.expect_exit = -signal.SIGKILL
     server.signal(signal.SIGKILL)
@@ -190,7 +183,7 @@ def test_workers_end_with_the_process_that_started_them(make_server, new_mailbox
 
 def test_a_worker_holds_no_file_and_hardly_an_environment(start_server):
     server = start_server(workers=2)
-    for pid in workers_of(server):
+    for pid in server.workers():
         links = [os.readlink(f) for f in Path(f"/proc/{pid}/fd").iterdir()]
         named = [link for link in links if link.startswith("/") and link != "/dev/null"
                  and Path(link) != server.log_file]

@@ -115,6 +115,13 @@ class Server:
             time.sleep(0.02)
         raise AssertionError(f"no {event!r} line within {timeout_s} s:\n{self.log_text()[-3000:]}")
 
+    def workers(self):
+        """The process ids of its workers."""
+        children = []
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            children += (task / "children").read_text().split()
+        return [int(pid) for pid in children]
+
     def memory_kib(self):
         status = Path("/proc", str(self.pid), "status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status).group(1))

@@ -65,7 +65,27 @@ static void a_buffer_knows_when_it_is_too_big(void **state)
     assert_string_equal(kept, "kept");
     assert_null(buf.data);
     free(kept);
-    buf_wipe(&buf);
+    buf_clear(&buf);
+}
+
+/* The block of a buffer that has grown is free memory, which nothing but a look from outside may
+ * read: tests/e2e/test_secrets.py looks. */
+static void a_secret_buffer_keeps_what_it_holds(void **state)
+{
+    (void)state;
+    struct buf buf;
+    buf_init_secret(&buf, 100000);
+    for (int i = 0; i < 10000; i++)
+        buf_printf(&buf, "%04d", i);
+    assert_int_equal(buf.length, 40000);
+    assert_memory_equal(buf.data + 4 * 7654, "7654", 4);
+    assert_string_equal(buf.data + 4 * 9999, "9999");
+    buf_clear(&buf);
+    assert_null(buf.data);
+    assert_true(buf.is_secret);
+    buf_text(&buf, "again");
+    assert_string_equal(buf.data, "again");
+    buf_clear(&buf);
 }
 
 static void json_strings_are_escaped_and_valid(void **state)
@@ -288,6 +308,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_arena_gives_aligned_zeroed_memory),
         cmocka_unit_test(a_buffer_knows_when_it_is_too_big),
+        cmocka_unit_test(a_secret_buffer_keeps_what_it_holds),
         cmocka_unit_test(json_strings_are_escaped_and_valid),
         cmocka_unit_test(every_byte_is_escaped_or_not_wherever_it_stands),
         cmocka_unit_test(a_range_is_exactly_its_bytes),
