@@ -123,7 +123,8 @@ static enum err open_once(struct task *task)
 bool lease_may_retry(struct task *task, enum err err, bool delivered)
 {
     bool is_stale = err == ERR_UNREACHABLE && task->connection->used;
-    bool is_worker = err == ERR_WORKER && !task->moved && !task->call.fault.retry_after_s;
+    bool is_worker = err == ERR_WORKER && !task->moved && !task->call.fault.retry_after_s &&
+                     clock_now_ms() < task->call.deadline_ms;
     if (delivered || task->cancelled || (!is_stale && !is_worker))
         return false;
     task->moved |= is_worker;

@@ -384,6 +384,12 @@ void attendance_adopt(struct attendance *attendance, int channel_fd, int socket_
         connection_free(connection);
 }
 
+void attendance_touch(struct attendance *attendance)
+{
+    lock(attendance);
+    unlock(attendance);
+}
+
 void attendance_stop(struct attendance **attendance_at)
 {
     struct attendance *attendance = *attendance_at;

@@ -24,6 +24,7 @@ struct attendance_config {
 struct attendance *attendance_new(const struct attendance_config *config);
 /* Both descriptors are taken over. The first frame on the channel is FRAME_OPEN. */
 void attendance_adopt(struct attendance *attendance, int channel_fd, int socket_fd);
+void attendance_touch(struct attendance *attendance); /* does not return when it is dead-locked */
 void attendance_stop(
     struct attendance **attendance); /* cancels all, waits for the threads; for tests */
 

@@ -117,6 +117,14 @@ int control_send_failed(int socket, const char *detail)
     return send_message(socket, &message, NULL, 0);
 }
 
+int control_send_sign(int socket, enum control_kind kind)
+{
+    struct buf message;
+    buf_init(&message, CONTROL_BYTES_MAX);
+    pack_u8(&message, (uint8_t)kind);
+    return send_message(socket, &message, NULL, 0);
+}
+
 int control_send_board(int socket, int channel_fd, int mail_fd)
 {
     const int fds[] = {channel_fd, mail_fd};
@@ -145,19 +153,21 @@ static void take_failed(struct unpack *from, char text[CONTROL_TEXT_MAX + 1])
         memcpy(text, detail, strlen(detail) + 1);
 }
 
-static enum err take_message(struct control_message *out, size_t length, bool with_fds)
+static enum err take_message(struct control_message *out, size_t length, size_t fd_count)
 {
     struct unpack from = {.at = out->bytes, .end = out->bytes + length};
-    out->kind = unpack_u8(&from, CONTROL_BOARD);
+    out->kind = unpack_u8(&from, CONTROL_KINDS_END - 1);
     switch (out->kind) {
     case CONTROL_START: take_start(&from, &out->start); break;
     case CONTROL_READY: out->confinement = unpack_u32(&from, UINT32_MAX); break;
     case CONTROL_FAILED: take_failed(&from, out->text); break;
-    case CONTROL_BOARD: break;
+    case CONTROL_BOARD:
+    case CONTROL_PING:
+    case CONTROL_PONG: break;
     default: return ERR_PROTOCOL;
     }
-    bool fds_wanted = out->kind == CONTROL_BOARD;
-    if (!unpack_done(&from) || fds_wanted != with_fds)
+    size_t fds_wanted = out->kind == CONTROL_BOARD ? 2 : 0;
+    if (!unpack_done(&from) || fds_wanted != fd_count)
         return fds_wanted ? ERR_BUSY : ERR_PROTOCOL;
     return OK;
 }
@@ -199,7 +209,7 @@ enum err control_receive(int socket, struct control_message *out)
         return ERR_WORKER;
     size_t fd_count = take_fds(&header, fds, 2);
     bool cut = header.msg_flags & MSG_TRUNC;
-    enum err err = cut ? ERR_PROTOCOL : take_message(out, (size_t)got, fd_count == 2);
+    enum err err = cut ? ERR_PROTOCOL : take_message(out, (size_t)got, fd_count);
     if (err) {
         for (size_t i = 0; i < fd_count; i++)
             close(fds[i]);

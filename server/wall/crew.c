@@ -6,7 +6,6 @@
 #include "crew_inner.h"
 
 #include "clock.h"
-#include "confine.h"
 #include "control.h"
 #include "log.h"
 #include "metric.h"
@@ -72,15 +71,6 @@ static struct control_start start_message(const struct wall *wall)
     return start;
 }
 
-static void worker_failed(struct wall *wall, struct worker *worker, enum err code,
-                          const char *detail)
-{
-    log_event(LOG_ERROR, "worker.failed", LOG_INT("worker", worker->number),
-              LOG_TEXT("detail", detail), LOG_END);
-    fault_set(&wall->start_fault, code, "%s", detail);
-    pthread_cond_broadcast(&wall->changed);
-}
-
 static void worker_start(struct wall *wall, struct worker *worker)
 {
     struct control_start start = start_message(wall);
@@ -89,6 +79,8 @@ static void worker_start(struct wall *wall, struct worker *worker)
     int code;
     worker->started_ms = clock_now_ms();
     worker->was_ready = worker->accused = worker->retired = worker->condemned = false;
+    worker->silent = worker->pings = 0;
+    worker->pinged_ms = worker->started_ms;
     metric_add(
         metric_get(METRIC_COUNTER, "postern_worker_starts_total", "Worker processes started.", ""),
         1);
@@ -106,71 +98,6 @@ static void worker_start(struct wall *wall, struct worker *worker)
         worker_failed(wall, worker, ERR_INTERNAL, strerror(code)); /* and CREW_READY_MS ends it */
 }
 
-/* ---- getting ready ---- */
-static void append_lacks(uint32_t lacking, struct buf *out)
-{
-    for (uint32_t bit = 1; bit <= CONFINED_ALL; bit <<= 1)
-        if (lacking & bit)
-            buf_printf(out, "%s%s", out->length ? ", " : "", confinement_name(bit));
-}
-
-/* Whether it may be used so. */
-static bool judge_confinement(struct wall *wall, struct worker *worker, uint32_t confinement)
-{
-    uint32_t lacking = CONFINED_ALL & ~confinement;
-    struct buf names;
-    struct fault fault = {0};
-    if (!lacking || wall->config.sandbox == SANDBOX_OFF)
-        return true;
-    buf_init(&names, 200);
-    append_lacks(lacking, &names);
-    bool required = wall->config.sandbox == SANDBOX_REQUIRED;
-    if (required) {
-        fault_set(&fault, ERR_INVALID, "the sandbox is required, and this system lacks %s",
-                  names.data);
-        worker_failed(wall, worker, fault.code, fault.detail);
-    } else if (!wall->lack_is_logged) {
-        log_event(LOG_WARN, "sandbox.incomplete", LOG_TEXT("lacking", names.data), LOG_END);
-    }
-    wall->lack_is_logged = true;
-    buf_clear(&names);
-    return !required;
-}
-
-static void worker_condemn(struct wall *wall, struct worker *worker)
-{
-    worker->condemned = true;
-    worker_enter(wall, worker, WORKER_ENDING);
-    pidfd_send_signal(worker->pidfd, SIGKILL, NULL, 0);
-}
-
-static void hear(struct wall *wall, struct worker *worker)
-{
-    struct control_message message = {0};
-    enum err err = control_receive(worker->control, &message);
-    if (err == ERR_BUSY)
-        return;
-    if (err == ERR_WORKER) {
-        worker_enter(wall, worker, WORKER_ENDING); /* its pidfd tells the rest */
-    } else if (!err && message.kind == CONTROL_READY) {
-        if (!judge_confinement(wall, worker, message.confinement)) {
-            worker_condemn(wall, worker);
-            return;
-        }
-        worker->was_ready = true;
-        worker->early_kills = 0;
-        worker_enter(wall, worker, WORKER_READY);
-        log_event(LOG_INFO, "worker.started", LOG_INT("worker", worker->number),
-                  LOG_INT("pid", worker->pid),
-                  LOG_TEXT("kind", worker->quarantine ? "quarantine" : "ordinary"), LOG_END);
-    } else {
-        bool told = !err && message.kind == CONTROL_FAILED;
-        worker_failed(wall, worker, told ? ERR_INVALID : ERR_INTERNAL,
-                      told ? message.text : "a worker said what it must not");
-        worker_condemn(wall, worker);
-    }
-}
-
 /* ---- the watch ---- */
 static void retire(struct wall *wall, struct worker *worker)
 {
@@ -184,8 +111,9 @@ static void retire(struct wall *wall, struct worker *worker)
 static void look_after(struct wall *wall, struct worker *worker)
 {
     int64_t now_ms = clock_now_ms(), since_ms = now_ms - worker->changed_ms;
-    if (worker->state == WORKER_STARTING)
-        hear(wall, worker);
+    if (worker->state == WORKER_STARTING || worker->state == WORKER_READY)
+        crew_hear(wall, worker);
+    crew_ask_after(wall, worker, now_ms);
     if (worker_bury(wall, worker) || worker->state == WORKER_NONE) {
         if (worker->wanted && worker->not_before_ms <= now_ms && !wall->stopping)
             worker_start(wall, worker);
@@ -212,17 +140,19 @@ static nfds_t gather(const struct wall *wall, struct pollfd *entries, int *timeo
             worker->state != WORKER_NONE && (worker->state != WORKER_READY || worker->quarantine);
         if (worker->state != WORKER_NONE)
             entries[count++] = (struct pollfd){.fd = worker->pidfd, .events = POLLIN};
-        if (worker->state == WORKER_STARTING)
+        if (worker->state == WORKER_STARTING || worker->state == WORKER_READY)
             entries[count++] = (struct pollfd){.fd = worker->control, .events = POLLIN};
         if (timed && wait_ms > TICK_MS)
             wait_ms = TICK_MS;
+        if (worker->state == WORKER_READY && worker->pinged_ms + CREW_PING_MS - now_ms < wait_ms)
+            wait_ms = worker->pinged_ms + CREW_PING_MS - now_ms;
         if (worker->state == WORKER_NONE && worker->wanted &&
             worker->not_before_ms - now_ms < wait_ms)
-            wait_ms = worker->not_before_ms > now_ms ? worker->not_before_ms - now_ms : 0;
+            wait_ms = worker->not_before_ms - now_ms;
     }
     if (wait_ms > SUSPECT_TICK_MS && quarantine_hosts(wall->quarantine, now_ms) > 0)
         wait_ms = SUSPECT_TICK_MS;
-    *timeout_ms = wait_ms == INT64_MAX ? -1 : (int)wait_ms;
+    *timeout_ms = wait_ms == INT64_MAX ? -1 : (int)(wait_ms > 0 ? wait_ms : 0);
     return count;
 }
 

@@ -73,7 +73,8 @@ static uint32_t hash_text(uint32_t hash, const char *text)
 
 static bool is_open(const struct worker *worker, int64_t now_ms)
 {
-    return worker->state == WORKER_READY && worker->full_until_ms <= now_ms;
+    return worker->state == WORKER_READY && worker->full_until_ms <= now_ms &&
+           worker->silent < CREW_SILENT;
 }
 
 /* The account's own worker, else the next one that is ready; NULL: none is. */

@@ -1,6 +1,7 @@
 /* crew_inner.h - what the crew's own files share: the workers, the berths in them, one lock.
  *
  *   crew.c        start and stop, and the thread that starts workers, hears of their end, and rests
+ *   crew_hear.c   what workers say, and that they must say something
  *   crew_board.c  the berths: who is taken where
  *   crew_death.c  what is done about a worker that ended
  *
@@ -23,6 +24,9 @@
 #define CREW_PAUSE_MS  125   /* before the second start that went wrong; doubles */
 #define CREW_PAUSE_MAX 30000
 #define CREW_KILLS_MAX 100  /* killed so often before it was ready: it is the system that kills */
+#define CREW_PING_MS   2000 /* a ready worker is asked so often whether it is there */
+#define CREW_SILENT    2    /* so often without an answer: nobody is given to it */
+#define CREW_HUNG      5    /* and then it is ended */
 #define CREW_ENDING_MS 5000 /* a worker whose control socket was closed should be gone by then */
 
 enum worker_state {
@@ -47,6 +51,10 @@ struct worker {
     int64_t not_before_ms; /* of the next */
     int64_t full_until_ms; /* its control socket took nothing */
     int64_t used_ms;       /* somebody came or went */
+    int64_t pinged_ms;     /* when it was asked last */
+    uint32_t pings;        /* sent and not answered */
+    uint32_t silent;       /* so often since its last answer; counted, for time also passes when
+                              the machine sleeps or all of us are stopped */
     uint32_t bad_starts;   /* one after the other */
     uint32_t early_kills;  /* one after the other, by others, before it was ready */
     uint32_t aboard;       /* berths, those left apart */
@@ -84,6 +92,12 @@ struct wall {
 void worker_enter(struct wall *wall, struct worker *worker, enum worker_state state);
 void crew_ring(struct wall *wall);  /* wakes the supervisor */
 void crew_count(struct wall *wall); /* sets the gauges */
+
+/* ---- crew_hear.c ---- */
+void worker_failed(struct wall *wall, struct worker *worker, enum err code, const char *detail);
+void worker_condemn(struct wall *wall, struct worker *worker); /* ends it */
+void crew_hear(struct wall *wall, struct worker *worker);      /* when something is there */
+void crew_ask_after(struct wall *wall, struct worker *worker, int64_t now_ms);
 
 /* ---- crew_board.c ---- */
 /* Takes the berth out of its worker's list. */

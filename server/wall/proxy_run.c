@@ -39,8 +39,9 @@ static enum err lose(struct exchange *exchange, enum err err)
     struct fault *fault = &exchange->call->fault;
     if (is_cancelled(exchange->self) || err == ERR_CANCELLED)
         return fault_set(fault, ERR_CANCELLED, "the work was cancelled");
-    if (err == ERR_TIMEOUT)
-        return fault_set(fault, ERR_TIMEOUT, "the mail server did not answer in time");
+    if (err == ERR_TIMEOUT) /* an honest one would have said so itself: the host is not to blame */
+        return fault_set(fault, ERR_WORKER,
+                         "the process that speaks with the mail server did not answer in time");
     if (err == ERR_PROTOCOL)
         return proxy_accuse(exchange, "a frame of no kind or size that exists");
     return fault_set(fault, ERR_WORKER, "the process that spoke with the mail server ended");

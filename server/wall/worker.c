@@ -75,6 +75,13 @@ static uint32_t close_in(const struct control_start *start)
     return start->sandbox == SANDBOX_OFF ? 0 : confine(start->memory_max);
 }
 
+/* Whoever cannot have the lock or any memory gives no answer. */
+static void answer_ping(struct attendance *attendance)
+{
+    attendance_touch(attendance);
+    (void)control_send_sign(CONTROL_FD, CONTROL_PONG);
+}
+
 /* Until the control socket ends. What cannot be taken for once is lost; its near end sees that. */
 static void serve(struct attendance *attendance, struct control_message *message)
 {
@@ -82,9 +89,12 @@ static void serve(struct attendance *attendance, struct control_message *message
         enum err err = control_receive(CONTROL_FD, message);
         if (err == ERR_BUSY)
             continue;
-        if (err || message->kind != CONTROL_BOARD)
+        if (!err && message->kind == CONTROL_PING)
+            answer_ping(attendance);
+        else if (!err && message->kind == CONTROL_BOARD)
+            attendance_adopt(attendance, message->channel_fd, message->mail_fd);
+        else
             return;
-        attendance_adopt(attendance, message->channel_fd, message->mail_fd);
     }
 }
 

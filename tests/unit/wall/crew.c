@@ -2,6 +2,7 @@
 #include "crew_inner.h"
 
 #include "clock.h"
+#include "control.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -353,6 +355,93 @@ static void an_accused_worker_is_ended_and_its_host_alone_is_blamed(void **state
     assert_true(no_child_is_left());
 }
 
+/* As many times as it takes are not waited for, two of them are. */
+static void forget_patience(struct wall *wall, struct worker *worker)
+{
+    pthread_mutex_lock(&wall->lock);
+    worker->silent = CREW_HUNG - 1;
+    pthread_mutex_unlock(&wall->lock);
+}
+
+static void a_worker_that_gives_no_answer_is_passed_over_and_ended(void **state)
+{
+    struct wall *wall = wall_of(2);
+    (void)state;
+    struct guest stuck = board(wall, "one.example", 993);
+    struct worker *worker = stuck.berth->worker;
+    assert_int_equal(kill(worker->pid, SIGSTOP), 0);
+    forget_patience(wall, worker);
+    struct guest next = board(wall, "one.example", 993);
+    assert_ptr_not_equal(next.berth->worker, worker);
+    assert_true(ends(stuck.channel));
+    leave(&stuck);
+    leave(&next);
+    wall_stop(&wall);
+    assert_true(no_child_is_left());
+}
+
+static void a_worker_that_was_stopped_for_a_while_is_believed_again(void **state)
+{
+    struct wall *wall = wall_of(1);
+    uint32_t silent = 0;
+    (void)state;
+    struct worker *worker = &wall->workers[0];
+    pid_t pid = worker->pid;
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    for (int64_t late_ms = clock_now_ms() + LONG_MS; silent < 2 && clock_now_ms() < late_ms;) {
+        usleep(20000);
+        pthread_mutex_lock(&wall->lock);
+        silent = worker->silent; /* two answers will come at once */
+        pthread_mutex_unlock(&wall->lock);
+    }
+    assert_int_equal(kill(pid, SIGCONT), 0);
+    usleep(200 * 1000);
+    struct guest guest = board(wall, "one.example", 993);
+    assert_int_equal(guest.berth->worker->pid, pid);
+    leave(&guest);
+    wall_stop(&wall);
+}
+
+static int open_descriptors(void)
+{
+    int count = 0;
+    for (int fd = 0; fd < 1024; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+static void a_worker_that_speaks_unasked_is_ended_and_nothing_of_it_is_kept(void **state)
+{
+    int (*const words[])(int, int, int) = {control_send_board, NULL};
+    (void)state;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        int before = open_descriptors(), pair[2];
+        struct wall *wall = wall_of(1);
+        struct worker *worker = &wall->workers[0];
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+        struct guest guest = board(wall, "one.example", 993);
+        pthread_mutex_lock(&wall->lock);
+        int own = dup(worker->control);
+        assert_int_equal(dup3(pair[0], worker->control, O_CLOEXEC), worker->control);
+        pthread_mutex_unlock(&wall->lock);
+        fcntl(pair[1], F_SETFL, O_NONBLOCK);
+        assert_int_equal(words[i] ? words[i](pair[1], STDIN_FILENO, STDOUT_FILENO)
+                                  : control_send_sign(pair[1], CONTROL_PONG),
+                         0);
+        crew_ring(wall);
+        assert_true(ends(guest.channel));
+        leave(&guest);
+        guest = board(wall, "one.example", 993);
+        assert_false(in_quarantine(&guest));
+        leave(&guest);
+        close(own);
+        close(pair[0]);
+        close(pair[1]);
+        wall_stop(&wall);
+        assert_int_equal(open_descriptors(), before);
+    }
+}
+
 static void a_quarantine_worker_that_nobody_needs_is_ended(void **state)
 {
     struct wall *wall = wall_of(1);
@@ -440,6 +529,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_certain_suspects_idle_connections_elsewhere_are_hung_up),
         cmocka_unit_test(further_crashes_bring_pauses_that_say_how_long),
         cmocka_unit_test(an_accused_worker_is_ended_and_its_host_alone_is_blamed),
+        cmocka_unit_test(a_worker_that_gives_no_answer_is_passed_over_and_ended),
+        cmocka_unit_test(a_worker_that_was_stopped_for_a_while_is_believed_again),
+        cmocka_unit_test(a_worker_that_speaks_unasked_is_ended_and_nothing_of_it_is_kept),
         cmocka_unit_test(a_quarantine_worker_that_nobody_needs_is_ended),
         cmocka_unit_test(workers_end_with_the_process_that_started_them),
         cmocka_unit_test(a_start_that_cannot_work_is_told_and_leaves_nothing),

@@ -213,7 +213,7 @@ static void a_worker_that_hangs_is_left_after_the_grace(void **state)
     struct call *call = fresh_call(scene);
     int64_t start_ms = clock_now_ms();
     call->deadline_ms = start_ms + 100;
-    assert_int_equal(backend_walled.noop(scene->backend, call), ERR_TIMEOUT);
+    assert_int_equal(backend_walled.noop(scene->backend, call), ERR_WORKER);
     assert_in_range(clock_now_ms() - start_ms, 99 + GRACE_MS, 100 + GRACE_MS + LATE_MS);
     assert_true(scene->backend->dead && crew.busy);
 }
