@@ -327,10 +327,13 @@ enum err backend_quota(struct backend *backend, struct call *call, struct quota_
 enum err backend_check_host(const struct backend_world *world, const char *host, uint16_t port,
                             struct fault *fault);
 
-/* Strings that reach a mail server: ERR_INVALID at `pointer` for CR, LF, NUL and over-long ones. */
+/* Strings that reach a mail server: ERR_INVALID at `pointer` for CR, LF, NUL and over-long ones;
+ * for control characters, too, in user names; and in tokens for all but printable ASCII (RFC 6749
+ * A.12), because 0x01 parts the fields of the messages that carry them. */
 enum err backend_check_username(const char *text, const char *pointer, struct fault *fault);
-enum err backend_check_secret(const struct secret *secret, size_t bytes_max, const char *pointer,
-                              struct fault *fault);
+enum err backend_check_password(const struct secret *password, const char *pointer,
+                                struct fault *fault);
+enum err backend_check_token(const struct secret *token, const char *pointer, struct fault *fault);
 /* A keyword: an atom (RFC 3501 flag-keyword), 1 to BACKEND_KEYWORD_BYTES_MAX bytes, not beginning
  * with a backslash. */
 bool backend_keyword_is_valid(const char *keyword);

@@ -195,13 +195,11 @@ enum err backend_open(const struct backend_ops *ops, const struct backend_target
                             .host_class = (uint8_t)classify_host(target->host)};
     struct timed timed = timed_begin(&class, call, COMMAND_OPEN);
     *out = NULL;
-    const struct secret *secret = target->password ? target->password : target->access_token;
     enum err err = backend_check_username(target->username, "/username", &call->fault);
     if (!err)
-        err = target->password ? backend_check_secret(secret, BACKEND_PASSWORD_BYTES_MAX,
-                                                      "/password", &call->fault)
-                               : backend_check_secret(secret, BACKEND_TOKEN_BYTES_MAX,
-                                                      "/accessToken", &call->fault);
+        err = target->password
+                  ? backend_check_password(target->password, "/password", &call->fault)
+                  : backend_check_token(target->access_token, "/accessToken", &call->fault);
     if (!err)
         err = ops->open(target, call, cancelled, out);
     else if (target->connected)
@@ -371,10 +369,19 @@ enum err backend_check_username(const char *text, const char *pointer, struct fa
     return err;
 }
 
-enum err backend_check_secret(const struct secret *secret, size_t bytes_max, const char *pointer,
-                              struct fault *fault)
+enum err backend_check_password(const struct secret *password, const char *pointer,
+                                struct fault *fault)
 {
-    return check_text(secret->data, secret->length, bytes_max, pointer, fault);
+    return check_text(password->data, password->length, BACKEND_PASSWORD_BYTES_MAX, pointer, fault);
+}
+
+enum err backend_check_token(const struct secret *token, const char *pointer, struct fault *fault)
+{
+    enum err err = check_text(token->data, token->length, BACKEND_TOKEN_BYTES_MAX, pointer, fault);
+    for (size_t i = 0; i < token->length && !err; i++)
+        if (token->data[i] < 0x20 || token->data[i] >= 0x7f)
+            err = fault_at(fault, ERR_INVALID, pointer, "holds what is not printable ASCII");
+    return err;
 }
 
 bool backend_keyword_is_valid(const char *keyword)

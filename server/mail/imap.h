@@ -206,6 +206,7 @@ struct imapc {
     uint32_t next_tag;
     uint32_t unasked; /* untagged responses of this exchange that nobody asked for */
     uint32_t asked;   /* and those that somebody did ask for */
+    bool unsendable;  /* a command of this exchange holds what none may */
     enum err failure; /* the first tagged NO of the exchange */
     char *refusal;    /* text of the last NO or BAD, in scratch; may echo what was sent */
     char *challenge;  /* text of the last continuation, in scratch */
@@ -222,16 +223,18 @@ struct imapc {
     uint32_t older_floor;   /* 0: not known */
 };
 
-/* An exchange: begin, add commands with their arguments, run until every tag has come back. */
+/* An exchange: begin, add commands with their arguments, run until every tag has come back. When
+ * one of them holds a byte that it may not, CR, LF or NUL in the first place, none is sent: running
+ * them gives ERR_INTERNAL, because every caller has checked. */
 enum err imapc_begin(struct imapc *imap, struct call *call, struct imapc_handler *handler);
 void imapc_command(struct imapc *imap, const char *name); /* literal text, "UID FETCH" */
 void imapc_command_tolerant(struct imapc *imap, const char *name);
-void imapc_word(struct imapc *imap, const char *text); /* our own text, behind a blank */
+void imapc_word(struct imapc *imap, const char *text); /* printable ASCII, behind a blank */
 /* A mailbox name or credential behind a blank: quoted, or a literal. May have to wait for the
- * server; ERR_REFUSED without a fault when that said NO to a tolerant command already. The caller
- * has made sure that it holds no CR, LF or NUL. */
+ * server; ERR_REFUSED without a fault when that said NO to a tolerant command already. */
 enum err imapc_astring(struct imapc *imap, const char *text, size_t length);
 void imapc_command_end(struct imapc *imap);
+void imapc_reply(struct imapc *imap, const char *text); /* to a challenge: printable ASCII */
 enum err imapc_run(struct imapc *imap);
 /* After run: how the n-th command went. */
 enum imapc_status imapc_status_of(const struct imapc *imap, uint32_t index);

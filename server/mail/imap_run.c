@@ -1,5 +1,8 @@
 /* imap_run.c - the one place that writes commands, and the loop that awaits their tags.
  *
+ * What callers have checked is looked at once more as it is written: a byte that could end a
+ * command is never sent, nor is any other command of that exchange.
+ *
  * Several commands may be under way (RFC 3501 5.5); what comes untagged goes to the exchange's
  * handler, and what nobody asked for is kept account of in imap_harvest.c. Nothing is sent twice.
  * After a tagged NO the connection is usable; after a parse failure, a BAD or a BYE it is dead.
@@ -27,6 +30,7 @@ enum err imapc_begin(struct imapc *imap, struct call *call, struct imapc_handler
     imap->handler = handler;
     imap->sent_count = imap->open_count = imap->unasked = imap->asked = 0;
     imap->failure = OK;
+    imap->unsendable = false;
     imap->refusal = imap->challenge = NULL;
     imap->wire.body_sink = NULL;
     imap->wire.sink_error = OK;
@@ -42,13 +46,27 @@ enum err imapc_begin(struct imapc *imap, struct call *call, struct imapc_handler
     return OK;
 }
 
+static bool is_printable(const char *text)
+{
+    while (*text >= 0x20 && *text < 0x7f)
+        text++;
+    return *text == '\0';
+}
+
+static void put_printable(struct imapc *imap, const char *text)
+{
+    imap->unsendable |= !is_printable(text);
+    buf_text(&imap->wire.out, text);
+}
+
 static void command_start(struct imapc *imap, const char *name, bool tolerant)
 {
     assert(imap->sent_count < IMAPC_PIPELINE_MAX);
     struct imapc_sent *sent = &imap->sent[imap->sent_count++];
     *sent = (struct imapc_sent){.name = name, .tag = ++imap->next_tag, .tolerant = tolerant};
     imap->open_count++;
-    buf_printf(&imap->wire.out, "a%u %s", sent->tag, name);
+    buf_printf(&imap->wire.out, "a%u ", sent->tag);
+    put_printable(imap, name);
 }
 
 void imapc_command(struct imapc *imap, const char *name)
@@ -63,14 +81,19 @@ void imapc_command_tolerant(struct imapc *imap, const char *name)
 
 void imapc_word(struct imapc *imap, const char *text)
 {
-    assert(!strpbrk(text, "\r\n"));
     buf_char(&imap->wire.out, ' ');
-    buf_text(&imap->wire.out, text);
+    put_printable(imap, text);
 }
 
 void imapc_command_end(struct imapc *imap)
 {
     buf_text(&imap->wire.out, "\r\n");
+}
+
+void imapc_reply(struct imapc *imap, const char *text)
+{
+    put_printable(imap, text);
+    imapc_command_end(imap);
 }
 
 static bool fits_quoted(const char *text, size_t length)
@@ -107,8 +130,7 @@ static enum err send_literal(struct imapc *imap, const char *text, size_t length
 enum err imapc_astring(struct imapc *imap, const char *text, size_t length)
 {
     for (size_t i = 0; i < length; i++)
-        if (text[i] == '\r' || text[i] == '\n' || text[i] == '\0')
-            abort(); /* every caller checks; a second command would go out otherwise */
+        imap->unsendable |= text[i] == '\r' || text[i] == '\n' || text[i] == '\0';
     buf_char(&imap->wire.out, ' ');
     if (!fits_quoted(text, length))
         return send_literal(imap, text, length);
@@ -226,6 +248,8 @@ static enum err take_untagged(struct imapc *imap, const struct imapc_response *r
 static enum err run_until(struct imapc *imap, bool to_challenge)
 {
     struct fault *fault = &imap->call->fault;
+    if (imap->unsendable || imap->wire.out.overflowed)
+        return imapc_die(imap, ERR_INTERNAL, "a command would have held what none may");
     enum err refused = OK, err = imapc_wire_flush(&imap->wire, fault);
     uint64_t drain_until = UINT64_MAX;
     while (!err && imap->open_count > 0) {

@@ -82,27 +82,21 @@ static enum err authenticate(struct imapc *imap, const struct backend_target *ta
 {
     bool challenged = false, at_once = (imap->extra & EXTRA_SASL_IR) != 0;
     char *encoded = text_base64(message->data, message->length);
-    size_t encoded_length = strlen(encoded);
-    struct buf *out = &imap->wire.out;
     imapc_command_tolerant(imap, mechanism->command);
-    if (at_once) {
-        buf_char(out, ' ');
-        buf_append(out, encoded, encoded_length);
-    }
-    buf_text(out, "\r\n");
+    if (at_once)
+        imapc_word(imap, encoded);
+    imapc_command_end(imap);
     enum err err = imapc_run_to_challenge(imap, &challenged);
     if (!err && challenged && !at_once) {
-        buf_append(out, encoded, encoded_length);
-        buf_text(out, "\r\n");
+        imapc_reply(imap, encoded);
         err = imapc_run_to_challenge(imap, &challenged);
     }
-    explicit_bzero(encoded, encoded_length);
+    explicit_bzero(encoded, strlen(encoded));
     free(encoded);
     if (err || !challenged)
         return err;
     keep_challenge(imap, target); /* a continuation now is an error document */
-    buf_text(out, mechanism->after_error);
-    buf_text(out, "\r\n");
+    imapc_reply(imap, mechanism->after_error);
     return imapc_run(imap);
 }
 

@@ -9,12 +9,10 @@ static enum err credentials_check(struct sessions *sessions, const struct creden
                                   struct fault *fault)
 {
     bool by_token = credentials->access_token.data != NULL;
-    const struct secret *secret = by_token ? &credentials->access_token : &credentials->password;
-    const char *pointer = by_token ? "/accessToken" : "/password";
-    size_t bytes_max = by_token ? BACKEND_TOKEN_BYTES_MAX : BACKEND_PASSWORD_BYTES_MAX;
     enum err err = backend_check_username(credentials->username, "/username", fault);
     if (!err)
-        err = backend_check_secret(secret, bytes_max, pointer, fault);
+        err = by_token ? backend_check_token(&credentials->access_token, "/accessToken", fault)
+                       : backend_check_password(&credentials->password, "/password", fault);
     if (err)
         return err;
     if (!sessions->config.ops[credentials->protocol])

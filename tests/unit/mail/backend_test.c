@@ -51,19 +51,48 @@ static void a_user_name_ends_at_its_limit(void **state)
     assert_string_equal(fault.pointer, "/u");
 }
 
+typedef enum err check_secret(const struct secret *secret, const char *pointer,
+                              struct fault *fault);
+
+static enum err verdict_on(check_secret *check, const char *text, size_t length)
+{
+    struct fault fault = {0};
+    struct secret secret = {0};
+    secret_set(&secret, text, length);
+    enum err err = check(&secret, "/s", &fault);
+    assert_true(!err || strcmp(fault.pointer, "/s") == 0);
+    secret_wipe(&secret);
+    return err;
+}
+
 static void a_secret_ends_at_the_limit_of_its_kind(void **state)
 {
-    static const size_t limits[] = {BACKEND_PASSWORD_BYTES_MAX, BACKEND_TOKEN_BYTES_MAX};
+    static const struct {
+        check_secret *check;
+        size_t limit;
+    } kinds[] = {{backend_check_password, BACKEND_PASSWORD_BYTES_MAX},
+                 {backend_check_token, BACKEND_TOKEN_BYTES_MAX}};
     (void)state;
-    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         for (size_t over = 0; over < 2; over++) {
-            struct fault fault = {0};
-            struct secret secret = {0};
-            secret_set(&secret, of_length(limits[i] + over), limits[i] + over);
-            assert_int_equal(backend_check_secret(&secret, limits[i], "/s", &fault),
+            size_t length = kinds[i].limit + over;
+            assert_int_equal(verdict_on(kinds[i].check, of_length(length), length),
                              over ? ERR_INVALID : OK);
-            secret_wipe(&secret);
         }
+}
+
+static void a_token_holds_no_byte_that_parts_fields(void **state)
+{
+    (void)state;
+    assert_int_equal(verdict_on(backend_check_token, "ya29.a-b_c~d+e/f==", 18), OK);
+    for (int byte = 0; byte < 256; byte++) {
+        char token[] = {'a', (char)byte, 'b'};
+        bool is_printable = byte >= 0x20 && byte < 0x7f;
+        bool ends_line = byte == '\r' || byte == '\n' || byte == '\0';
+        assert_int_equal(verdict_on(backend_check_token, token, 3),
+                         is_printable ? OK : ERR_INVALID);
+        assert_int_equal(verdict_on(backend_check_password, token, 3),
+                         ends_line ? ERR_INVALID : OK);
     }
 }
 
@@ -81,6 +110,7 @@ int main(void)
         cmocka_unit_test(the_usual_ports_are_those_of_the_registry),
         cmocka_unit_test(a_user_name_ends_at_its_limit),
         cmocka_unit_test(a_secret_ends_at_the_limit_of_its_kind),
+        cmocka_unit_test(a_token_holds_no_byte_that_parts_fields),
         cmocka_unit_test(a_keyword_ends_at_its_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,8 @@
 /* Signing in, as mail servers make it hard. */
 #include "mail/imap_script.h"
 
+#include "imap.h"
+
 static struct desk desk;
 
 static enum err sign_in(const char *text, struct desk_login login)
@@ -81,6 +83,49 @@ static void line_breaks_in_credentials_reach_nobody(void **state)
     assert_int_equal(sign_in("S: * OK hello\n", login), ERR_INVALID);
     assert_string_equal(desk.call.fault.pointer, "/username");
     desk_close(&desk);
+}
+
+/* Behind all checks: what a caller has overlooked. */
+static void what_no_command_may_hold_is_not_sent(void **state)
+{
+    static const char *const words[] = {
+        "1 (UID FLAGS)\r\na9 LOGOUT", "\n", "\r", "\x01", "\x7f", "\xe9"};
+    (void)state;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        desk_open(&desk, SCRIPT_SIGNED_IN(""));
+        struct imapc *imap = (struct imapc *)desk.backend;
+        int before = desk.script.tag_count;
+        assert_int_equal(imapc_begin(imap, &desk.call, NULL), OK);
+        imapc_command(imap, "NOOP");
+        imapc_command_end(imap);
+        imapc_command(imap, "UID FETCH");
+        imapc_word(imap, words[i]);
+        imapc_command_end(imap);
+        assert_int_equal(imapc_run(imap), ERR_INTERNAL);
+        assert_true(imap->wire.dead);
+        desk.call = desk_call(&desk);
+        assert_int_equal(imapc_begin(imap, &desk.call, NULL), ERR_UNREACHABLE);
+        assert_int_equal(desk.script.tag_count, before);
+        desk_close(&desk);
+    }
+}
+
+static void what_no_mailbox_name_may_hold_is_not_sent(void **state)
+{
+    static const struct imapc_span names[] = {{"a\r\na9 LOGOUT", 13}, {"a\nb", 3}, {"a\0b", 3}};
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        desk_open(&desk, SCRIPT_SIGNED_IN(" LITERAL+"));
+        struct imapc *imap = (struct imapc *)desk.backend;
+        int before = desk.script.tag_count;
+        assert_int_equal(imapc_begin(imap, &desk.call, NULL), OK);
+        imapc_command(imap, "SELECT");
+        enum err err = imapc_astring(imap, names[i].text, names[i].length);
+        imapc_command_end(imap);
+        assert_int_equal(err ? err : imapc_run(imap), ERR_INTERNAL);
+        assert_int_equal(desk.script.tag_count, before);
+        desk_close(&desk);
+    }
 }
 
 static void refusals_are_told_apart(void **state)
@@ -290,6 +335,8 @@ int main(void)
         cmocka_unit_test(a_server_may_refuse_before_it_has_read_the_password),
         cmocka_unit_test(a_server_without_sasl_ir_asks_first),
         cmocka_unit_test(line_breaks_in_credentials_reach_nobody),
+        cmocka_unit_test(what_no_command_may_hold_is_not_sent),
+        cmocka_unit_test(what_no_mailbox_name_may_hold_is_not_sent),
         cmocka_unit_test(refusals_are_told_apart),
         cmocka_unit_test(a_reply_that_echoes_the_password_is_not_kept),
         cmocka_unit_test(preauth_is_refused),
