@@ -63,7 +63,7 @@ const struct setting settings_table[] = {
     {.name = "session_idle", .type = SETTING_DURATION, .group = sessions, .default_text = "30m", AT(session_idle_ms),
      .min = SECOND, .max = 24 * DAY, .limit = "sessionIdleSeconds", .help = "A session that nobody used for so long ends."},
     {.name = "worker_threads", .type = SETTING_COUNT, .group = sessions, .unit = "threads", .default_text = "128", AT(worker_threads),
-     .min = 2, .max = 4096, .help = "Calls to mail servers under way at a time; threads are made when needed. At most half of them serve one mail host, a quarter those who are still signing in."},
+     .min = 2, .max = 4096, .help = "Calls to mail servers under way at a time; threads are made when needed. At most half of them serve one mail host, a quarter those who are still signing in; of that quarter at most half one mail host or one client address."},
     {.name = "queue_max", .type = SETTING_COUNT, .group = sessions, .unit = "requests", .default_text = "100", AT(queue_max),
      .min = 1, .max = 100000, .limit = "queuedRequestsPerAccount", .help = "Requests of one account in one session that may wait; more get 503 `busy`."},
     {.name = "signin_failures_max", .type = SETTING_COUNT, .group = sessions, .unit = "failures", .default_text = "10", AT(signin_failures_max),
