@@ -49,6 +49,11 @@ void berth_free(struct berth *berth)
 static void berth_attach(struct worker *worker, struct berth *berth)
 {
     berth->worker = worker;
+    if (!worker->host) {
+        worker->host = xstrdup(berth->host);
+        worker->peer = berth->peer;
+    }
+    worker->mixed |= !quarantine_is_same(worker->host, &worker->peer, berth->host, &berth->peer);
     worker->aboard++;
     worker->used_ms = clock_now_ms();
     DL_APPEND(worker->berths, berth);

@@ -7,6 +7,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
@@ -78,7 +79,8 @@ static void evict_host(struct wall *wall, const char *host)
 void crew_blame(struct wall *wall, const struct berth *berth, uint64_t crash, bool certain)
 {
     int64_t now_ms = clock_now_ms();
-    if (!quarantine_blame(wall->quarantine, berth->host, &berth->peer, crash, now_ms))
+    struct blame blame = {.crash = crash, .alone = berth->worker && !berth->worker->mixed};
+    if (!quarantine_blame(wall->quarantine, berth->host, &berth->peer, blame, now_ms))
         return;
     struct quarantine_verdict verdict =
         quarantine_ask(wall->quarantine, berth->host, &berth->peer, now_ms);
@@ -211,6 +213,9 @@ bool worker_bury(struct wall *wall, struct worker *worker)
         close(worker->control);
     close(worker->pidfd);
     worker->control = worker->pidfd = -1;
+    free(worker->host);
+    worker->host = NULL;
+    worker->mixed = false;
     plan_restart(worker, death);
     if (death == DEATH_START && !wall->started)
         fault_set(&wall->start_fault, ERR_INTERNAL, "a worker ended before it was ready");

@@ -43,6 +43,9 @@ struct worker {
     bool accused, was_ready;
     bool retired;   /* its control socket was closed */
     bool condemned; /* killed by us */
+    bool mixed;     /* this process has served several hosts */
+    char *host;     /* owned; the first that this process served, with its address; NULL: none */
+    struct sockaddr_storage peer;
     uint32_t number;
     pid_t pid;
     int pidfd, control;    /* owned; -1: none */

@@ -18,8 +18,8 @@ enum key_kind { KEY_HOST, KEY_ADDRESS };
 struct suspect {
     char key[KEY_BYTES];
     enum key_kind kind;
-    uint32_t crashes, place;
-    uint64_t crash; /* the last that was counted */
+    uint32_t pauses, place;
+    uint64_t crash; /* the last that was counted; 0: none */
     int64_t crashed_ms, paused_until_ms;
     UT_hash_handle hh;
 };
@@ -96,6 +96,14 @@ static struct keys keys_of(const char *host, const struct sockaddr_storage *peer
     return keys;
 }
 
+bool quarantine_is_same(const char *host, const struct sockaddr_storage *peer,
+                        const char *other_host, const struct sockaddr_storage *other_peer)
+{
+    struct keys keys = keys_of(host, peer), others = keys_of(other_host, other_peer);
+    return strcmp(keys.text[KEY_HOST], others.text[KEY_HOST]) == 0 ||
+           strcmp(keys.text[KEY_ADDRESS], others.text[KEY_ADDRESS]) == 0;
+}
+
 static struct suspect *suspect_find(struct quarantine *quarantine, const char *key)
 {
     struct suspect *suspect;
@@ -128,28 +136,31 @@ static struct suspect *suspect_add(struct quarantine *quarantine, const char *ke
     return suspect;
 }
 
-static bool suspect_count(struct quarantine *quarantine, struct suspect *suspect, uint64_t crash,
-                          int64_t now_ms)
+static int64_t next_pause_ms(struct suspect *suspect)
 {
-    int64_t pause_ms = 0;
-    if (suspect->crashes && suspect->crash == crash)
+    uint32_t doublings = suspect->pauses++;
+    int64_t pause_ms =
+        doublings > 20 ? QUARANTINE_PAUSE_MS_MAX : (int64_t)QUARANTINE_PAUSE_MS << doublings;
+    return pause_ms > QUARANTINE_PAUSE_MS_MAX ? QUARANTINE_PAUSE_MS_MAX : pause_ms;
+}
+
+static bool suspect_count(struct quarantine *quarantine, struct suspect *suspect,
+                          struct blame blame, int64_t now_ms)
+{
+    bool is_first = suspect->crash == 0;
+    if (suspect->crash == blame.crash)
         return false;
-    suspect->crash = crash;
-    suspect->crashes++;
-    if (suspect->crashes > 1)
-        pause_ms = suspect->crashes > 20 ? QUARANTINE_PAUSE_MS_MAX
-                                         : (int64_t)QUARANTINE_PAUSE_MS << (suspect->crashes - 2);
-    if (pause_ms > QUARANTINE_PAUSE_MS_MAX)
-        pause_ms = QUARANTINE_PAUSE_MS_MAX;
+    suspect->crash = blame.crash;
     suspect->crashed_ms = now_ms;
-    suspect->paused_until_ms = now_ms + pause_ms;
+    if (blame.alone && !is_first)
+        suspect->paused_until_ms = now_ms + next_pause_ms(suspect);
     HASH_DEL(quarantine->suspects, suspect); /* to the end of the order */
     HASH_ADD_STR(quarantine->suspects, key, suspect);
     return true;
 }
 
 bool quarantine_blame(struct quarantine *quarantine, const char *host,
-                      const struct sockaddr_storage *peer, uint64_t crash, int64_t now_ms)
+                      const struct sockaddr_storage *peer, struct blame blame, int64_t now_ms)
 {
     struct keys keys = keys_of(host, peer);
     bool counted = false;
@@ -162,7 +173,7 @@ bool quarantine_blame(struct quarantine *quarantine, const char *host,
         struct suspect *suspect = suspect_find(quarantine, keys.text[kind]);
         if (!suspect)
             suspect = suspect_add(quarantine, keys.text[kind], kind, place);
-        counted |= suspect_count(quarantine, suspect, crash, now_ms);
+        counted |= suspect_count(quarantine, suspect, blame, now_ms);
     }
     return counted;
 }

@@ -2,8 +2,10 @@
  *
  * A host is a name with a port; the address it led to is remembered beside it, so that another name
  * for the same server does not begin anew. Both are suspects: served in a quarantine worker, of
- * their own while there are enough of them; from the second crash on with pauses that double;
- * forgotten after an hour without a crash. Time is given by the caller. Not safe between threads.
+ * their own while there are enough of them; forgotten after an hour without a crash. From the
+ * second crash on there are pauses that double, but only a process that served nobody else can
+ * cause one: else whoever crashes workers could have any host left alone that others use. Time is
+ * given by the caller. Not safe between threads.
  */
 #ifndef POSTERN_QUARANTINE_H
 #define POSTERN_QUARANTINE_H
@@ -23,10 +25,14 @@ struct quarantine;
 struct quarantine *quarantine_new(void);
 void quarantine_free(struct quarantine **quarantine);
 
-/* It was being served when a worker crashed. `crash` numbers the crashes: one counts once, however
- * often the host was being served. Returns whether it was counted. */
+struct blame {
+    uint64_t crash; /* numbers the crashes: one counts once, however often the host was served */
+    bool alone;     /* that process has served no other host */
+};
+
+/* It was being served when a worker crashed. Returns whether that was counted. */
 bool quarantine_blame(struct quarantine *quarantine, const char *host,
-                      const struct sockaddr_storage *peer, uint64_t crash, int64_t now_ms);
+                      const struct sockaddr_storage *peer, struct blame blame, int64_t now_ms);
 
 struct quarantine_verdict {
     bool suspected;
@@ -35,6 +41,10 @@ struct quarantine_verdict {
 };
 struct quarantine_verdict quarantine_ask(struct quarantine *quarantine, const char *host,
                                          const struct sockaddr_storage *peer, int64_t now_ms);
+
+/* Names or addresses that are suspected together. */
+bool quarantine_is_same(const char *host, const struct sockaddr_storage *peer,
+                        const char *other_host, const struct sockaddr_storage *other_peer);
 
 uint32_t quarantine_hosts(struct quarantine *quarantine, int64_t now_ms);
 

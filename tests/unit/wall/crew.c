@@ -333,6 +333,38 @@ static void further_crashes_bring_pauses_that_say_how_long(void **state)
     wall_stop(&wall);
 }
 
+static void whoever_crashes_workers_cannot_have_others_left_alone(void **state)
+{
+    struct wall *wall = wall_of(1);
+    (void)state;
+    struct guest bad = board(wall, "bad.example", 1001), good = board(wall, "good.example", 993);
+    for (int crash = 0; crash < 5; crash++) { /* of places that it is in by chance */
+        pthread_mutex_lock(&wall->lock);
+        crew_blame(wall, good.berth, ++wall->crashes, false);
+        pthread_mutex_unlock(&wall->lock);
+    }
+    leave(&good);
+    good = board(wall, "good.example", 993);
+    assert_true(in_quarantine(&good));
+    leave(&bad);
+    leave(&good);
+    wall_stop(&wall);
+}
+
+static void another_name_is_no_company(void **state)
+{
+    struct wall *wall = wall_of(1);
+    (void)state;
+    struct guest bad = board(wall, "bad.example", 1001), alias = board(wall, "x.bad.example", 1001);
+    assert_false(bad.berth->worker->mixed);
+    struct guest other = board(wall, "other.example", 1002);
+    assert_true(bad.berth->worker->mixed);
+    leave(&bad);
+    leave(&alias);
+    leave(&other);
+    wall_stop(&wall);
+}
+
 static void an_accused_worker_is_ended_and_its_host_alone_is_blamed(void **state)
 {
     struct wall *wall = wall_of(1);
@@ -528,6 +560,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(whoever_tries_again_at_once_is_in_quarantine_already),
         cmocka_unit_test(a_certain_suspects_idle_connections_elsewhere_are_hung_up),
         cmocka_unit_test(further_crashes_bring_pauses_that_say_how_long),
+        cmocka_unit_test(whoever_crashes_workers_cannot_have_others_left_alone),
+        cmocka_unit_test(another_name_is_no_company),
         cmocka_unit_test(an_accused_worker_is_ended_and_its_host_alone_is_blamed),
         cmocka_unit_test(a_worker_that_gives_no_answer_is_passed_over_and_ended),
         cmocka_unit_test(a_worker_that_was_stopped_for_a_while_is_believed_again),

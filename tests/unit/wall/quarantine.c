@@ -33,7 +33,7 @@ static void blame(struct quarantine *quarantine, const char *host, const char *a
                   uint64_t crash, int64_t now_ms)
 {
     struct sockaddr_storage peer = at(address, 993);
-    quarantine_blame(quarantine, host, &peer, crash, now_ms);
+    quarantine_blame(quarantine, host, &peer, (struct blame){crash, .alone = true}, now_ms);
 }
 
 static struct quarantine_verdict ask(struct quarantine *quarantine, const char *host,
@@ -100,13 +100,29 @@ static void pauses_double_with_each_further_crash_up_to_five_minutes(void **stat
     quarantine_free(&quarantine);
 }
 
+static void who_was_not_alone_is_suspected_and_never_paused(void **state)
+{
+    struct quarantine *quarantine = quarantine_new();
+    struct sockaddr_storage peer = at("192.0.2.1", 993);
+    (void)state;
+    for (uint64_t crash = 1; crash <= 50; crash++) {
+        struct blame blame = {.crash = crash, .alone = false};
+        assert_true(quarantine_blame(quarantine, "big.example", &peer, blame, 0));
+        assert_true(ask(quarantine, "big.example", "192.0.2.1", 0).suspected);
+        assert_int_equal(ask(quarantine, "big.example", "192.0.2.1", 0).pause_ms, 0);
+    }
+    blame(quarantine, "big.example", "192.0.2.1", 51, 0);
+    assert_int_equal(ask(quarantine, "big.example", "192.0.2.1", 0).pause_ms, 1000);
+    quarantine_free(&quarantine);
+}
+
 static void one_crash_counts_once_however_many_connections_it_took(void **state)
 {
     struct quarantine *quarantine = quarantine_new();
     struct sockaddr_storage peer = at("192.0.2.1", 993);
     (void)state;
-    assert_true(quarantine_blame(quarantine, "bad.example", &peer, 7, 0));
-    assert_false(quarantine_blame(quarantine, "bad.example", &peer, 7, 0));
+    assert_true(quarantine_blame(quarantine, "bad.example", &peer, (struct blame){7, true}, 0));
+    assert_false(quarantine_blame(quarantine, "bad.example", &peer, (struct blame){7, true}, 0));
     assert_int_equal(ask(quarantine, "bad.example", "192.0.2.1", 0).pause_ms, 0);
     quarantine_free(&quarantine);
 }
@@ -166,6 +182,7 @@ int main(void)
         cmocka_unit_test(another_spelling_name_or_address_does_not_begin_anew),
         cmocka_unit_test(another_server_at_the_same_address_is_not_suspected),
         cmocka_unit_test(pauses_double_with_each_further_crash_up_to_five_minutes),
+        cmocka_unit_test(who_was_not_alone_is_suspected_and_never_paused),
         cmocka_unit_test(one_crash_counts_once_however_many_connections_it_took),
         cmocka_unit_test(an_hour_without_a_crash_is_enough),
         cmocka_unit_test(each_has_a_place_of_its_own_until_they_run_out),
