@@ -19,6 +19,14 @@ def environment(**more):
     return {**clean, "G_SLICE": "always-malloc", **{name: str(value) for name, value in more.items()}}
 
 
+def workers_of(pid):
+    """The process ids of a postern's workers."""
+    children = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        children += (task / "children").read_text().split()
+    return [int(child) for child in children]
+
+
 class Server:
     """Settings are given by name: Server(binary, {"listen": "127.0.0.1:0", ...}, contract)."""
 
@@ -116,11 +124,7 @@ class Server:
         raise AssertionError(f"no {event!r} line within {timeout_s} s:\n{self.log_text()[-3000:]}")
 
     def workers(self):
-        """The process ids of its workers."""
-        children = []
-        for task in Path(f"/proc/{self.pid}/task").iterdir():
-            children += (task / "children").read_text().split()
-        return [int(pid) for pid in children]
+        return workers_of(self.pid)
 
     def memory_kib(self):
         status = Path("/proc", str(self.pid), "status").read_text()
