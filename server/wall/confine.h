@@ -8,13 +8,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum confinement { /* what was achieved */
-                   CONFINED_NO_NEW_PRIVILEGES = 1 << 0,
-                   CONFINED_NO_CORE = 1 << 1,
-                   CONFINED_MEMORY = 1 << 2,   /* RLIMIT_AS */
-                   CONFINED_SYSCALLS = 1 << 3, /* seccomp */
-                   CONFINED_FILES = 1 << 4,    /* Landlock */
-                   CONFINED_ALL = 0x1f,
+/* What was achieved. */
+enum confinement {
+    CONFINED_NO_NEW_PRIVILEGES = 1 << 0,
+    CONFINED_NO_CORE = 1 << 1,
+    CONFINED_MEMORY = 1 << 2,   /* RLIMIT_AS */
+    CONFINED_SYSCALLS = 1 << 3, /* seccomp */
+    CONFINED_FILES = 1 << 4,    /* Landlock */
+    CONFINED_ALL = 0x1f,
 };
 
 /* Closes every descriptor but 0 to 2 and `kept`; for the very beginning. */

@@ -24,9 +24,8 @@
 
 #define FRAME_VERSION      1
 #define FRAME_HEADER_BYTES 8
-#define FRAME_BYTES_MAX                                                                            \
-    (1024u * 1024u) /* payload; a record that would be larger is cut by its sender */
-#define FRAME_STREAM_BYTES (64u * 1024u) /* most content bytes in one FRAME_BYTES */
+#define FRAME_BYTES_MAX    (1024u * 1024u) /* payload; senders cut larger records */
+#define FRAME_STREAM_BYTES (64u * 1024u)   /* most content bytes in one FRAME_BYTES */
 
 enum frame_kind {
     /* main to worker: one call at a time on a connection; see record.h for the payloads */
@@ -106,9 +105,8 @@ bool unpack_done(const struct unpack *from);
 /* ---- the socket: channel.c ---- */
 
 struct channel {
-    int fd; /* owned; SOCK_STREAM, non-blocking */
-    char
-        *in; /* owned; bytes read and not used yet, [in_start, in_end); freed when a call is over */
+    int fd;   /* owned; SOCK_STREAM, non-blocking */
+    char *in; /* owned; bytes read and not used yet, [in_start, in_end); only during a call */
     size_t in_start, in_end, in_size;
     struct buf out; /* frames not sent yet; may hold a credential */
 };

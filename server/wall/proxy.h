@@ -29,8 +29,8 @@ struct exchange {
     struct walled *self;
     struct call *call;
     struct request request;
-    const volatile bool
-        *cancelled; /* looked at while waiting; NULL: only walled.cancelled counts */
+    /* Looked at while waiting; NULL: only walled.cancelled counts. */
+    const volatile bool *cancelled;
     /* one of these, by kind */
     struct change_sink *changes;
     struct folder_sink *folders;

@@ -6,10 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RESOURCES_MAX 100u
-#define HEADER_BYTES_MAX                                                                           \
-    (16u * 1024u * 1024u) /* a section of 1 MiB, decoded as badly as can be                        \
-                           */
+#define RESOURCES_MAX    100u
+#define HEADER_BYTES_MAX (16u << 20) /* a section of 1 MiB, decoded as badly as can be */
 
 /* Notes what a sink said. */
 static enum err told(struct exchange *exchange, enum err err)

@@ -78,10 +78,9 @@ struct answer {
     uint16_t kind;
     bool reset; /* FACTS */
     struct folder_facts facts;
-    struct message message; /* MESSAGE; FLAGS uses uid, flags, keywords, modseq of it */
-    uint32_t from;          /* PRESENT */
-    struct uid_range
-        *ranges; /* RANGES: a piece, in the arena; ascending and disjoint within itself */
+    struct message message;   /* MESSAGE; FLAGS uses uid, flags, keywords, modseq of it */
+    uint32_t from;            /* PRESENT */
+    struct uid_range *ranges; /* RANGES: a piece, in the arena; ascending, disjoint in itself */
     uint32_t range_count;
     struct folder_listing listing;
     uint32_t uid;      /* PREVIEW */
