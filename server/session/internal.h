@@ -36,6 +36,14 @@ struct host {
     UT_hash_handle hh;
 };
 
+/* ---- one HTTP client, as far as its address tells ---- */
+struct client {
+    char *address;   /* owned */
+    uint32_t seats;  /* that it signed in to */
+    uint32_t leased; /* connections of theirs that serve a task */
+    UT_hash_handle hh;
+};
+
 /* ---- one folder's gate: one sync or change at a time ---- */
 struct gate {
     int64_t folder; /* 0: the list of folders */
@@ -94,7 +102,7 @@ struct seat {
     uint16_t port;
     struct secret password, access_token; /* unchanged after creation */
     char *throttle_key;                   /* owned; NULL: none */
-    char *remote_address;                 /* owned; of who signed in; may be NULL */
+    struct client *client;                /* who signed in; NULL: its address is not known */
     bool verified, login_failed, removed;
     enum account_state state;
     struct fault last_error;
@@ -135,6 +143,7 @@ struct sessions {
     uint32_t session_count, seat_count;
     struct account *accounts;
     struct host *hosts;
+    struct client *clients;
     struct throttle_row *throttle;
     /* to be closed outside the lock, by pool_close_buried */
     struct connection *graveyard;

@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WORKERS_SHARE 4     /* a quarter of the workers signs people in; half may serve one host */
+#define WORKERS_SHARE 4     /* a quarter of the workers signs people in */
+#define CLIENT_SHARE  3     /* times what is left may be one client's */
+#define OTHERS_SHARE  8     /* an eighth is not for one client in any case */
 #define LIMITED_MS    60000 /* then a seat may try again to open as many as it may */
 
 static const enum pool_class class_of_lane[LANE_COUNT] = {
@@ -177,12 +179,6 @@ static bool may_start(const struct seat *seat, enum task_lane lane)
     return !seat->queues[LANE_BULK] && (busy == 0 || busy + 1 < seat->limits[POOL_BULK]);
 }
 
-static bool is_same_address(const struct seat *one, const struct seat *other)
-{
-    return one->remote_address && other->remote_address &&
-           strcmp(one->remote_address, other->remote_address) == 0;
-}
-
 /* Of the share for signing in, one mail host that does not answer, or one client who tries many,
  * can hold half. */
 static bool may_sign_in(const struct seat *seat, uint32_t share)
@@ -193,20 +189,30 @@ static bool may_sign_in(const struct seat *seat, uint32_t share)
     {
         all++;
         of_host += each->seat->account->host == seat->account->host;
-        of_address += is_same_address(each->seat, seat);
+        of_address += (seat->client && each->seat->client == seat->client);
     }
     return all < share && of_host < half && of_address < half;
 }
 
-/* Workers are for all: neither one host nor those who have yet to prove who they are can hold more
- * than a share of them, however slowly they are answered. */
+/* A client that holds its share may begin anew at hosts that serve nobody: its address may be that
+ * of a proxy with many people behind it. The rest is for other clients. */
+static bool client_may_hold(const struct seat *seat, uint32_t all, uint32_t left)
+{
+    if (!seat->client || seat->client->leased / CLIENT_SHARE < left)
+        return true;
+    return seat->account->host->leased == 0 && left > all / OTHERS_SHARE;
+}
+
+/* Workers are for all: however slowly they are answered, one host holds no more than are left to
+ * the others, one client hardly more than three times that, whatever hosts it names, and those who
+ * have yet to prove who they are no more than a share. */
 static bool has_worker_to_spare(const struct seat *seat)
 {
     const struct sessions *sessions = seat_sessions(seat);
-    uint32_t share = sessions->config.threads_max / WORKERS_SHARE;
-    if (share == 0)
-        share = 1;
-    return seat->account->host->leased < share * 2 && (seat->verified || may_sign_in(seat, share));
+    uint32_t all = sessions->config.threads_max, share = all / WORKERS_SHARE;
+    uint32_t left = all > sessions->leased ? all - sessions->leased : 0;
+    return seat->account->host->leased < left && client_may_hold(seat, all, left) &&
+           (seat->verified || may_sign_in(seat, share ? share : 1));
 }
 
 static bool lease_locked(struct seat *seat, struct task *task)
@@ -228,6 +234,8 @@ static bool lease_locked(struct seat *seat, struct task *task)
     task->connection = connection;
     seat->session->references++; /* until lease_release */
     seat->account->host->leased++;
+    if (seat->client)
+        seat->client->leased++;
     sessions->leased++;
     if (connection->unproven)
         DL_APPEND2(sessions->unproven, connection, unproven_prev, unproven_next);
@@ -240,6 +248,8 @@ void pool_unlease_locked(struct connection *connection)
     struct sessions *sessions = seat_sessions(connection->seat);
     connection->task = NULL;
     connection->seat->account->host->leased--;
+    if (connection->seat->client)
+        connection->seat->client->leased--;
     sessions->leased--;
     if (connection->unproven)
         DL_DELETE2(sessions->unproven, connection, unproven_prev, unproven_next);

@@ -8,6 +8,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+static struct client *client_get_locked(struct sessions *sessions, const char *address)
+{
+    struct client *client;
+    HASH_FIND_STR(sessions->clients, address, client);
+    if (!client) {
+        client = xalloc(sizeof *client);
+        client->address = xstrdup(address);
+        HASH_ADD_KEYPTR(hh, sessions->clients, client->address, strlen(client->address), client);
+    }
+    client->seats++;
+    return client;
+}
+
+static void client_drop_locked(struct sessions *sessions, struct client *client)
+{
+    if (!client || --client->seats > 0)
+        return;
+    HASH_DEL(sessions->clients, client);
+    free(client->address);
+    free(client);
+}
+
 enum err seat_new_locked(struct session *session, const struct credentials *credentials,
                          const char *account_id, struct mirror **mirror, struct fault *fault,
                          struct seat **out)
@@ -28,7 +50,7 @@ enum err seat_new_locked(struct session *session, const struct credentials *cred
     seat->limits[POOL_BULK] = sessions->config.bulk_connections;
     arena_init(&seat->info_arena);
     if (credentials->remote_address) {
-        seat->remote_address = xstrdup(credentials->remote_address);
+        seat->client = client_get_locked(sessions, credentials->remote_address);
         size_t size = strlen(credentials->remote_address) + 1 + ACCOUNT_ID_BYTES;
         seat->throttle_key = xalloc(size);
         snprintf(seat->throttle_key, size, "%s %s", credentials->remote_address, account_id);
@@ -58,7 +80,7 @@ void seat_free_locked(struct seat *seat)
     secret_wipe(&seat->password);
     secret_wipe(&seat->access_token);
     free(seat->throttle_key);
-    free(seat->remote_address);
+    client_drop_locked(sessions, seat->client);
     free(seat->host);
     free(seat->username);
     free(seat);

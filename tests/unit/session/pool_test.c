@@ -380,6 +380,69 @@ static uint32_t hanging_sign_ins(uint32_t hosts, uint32_t addresses)
     return blocked;
 }
 
+static atomic_bool held;
+static atomic_uint holding;
+
+static enum err work_hold(struct job *job)
+{
+    (void)job;
+    holding++;
+    while (held)
+        sleep_ms(2);
+    return OK;
+}
+
+/* Twelve sessions keep a worker each, if they are given one, at six hosts. Gives how many were. */
+static uint32_t slow_sessions(const char *address)
+{
+    enum { SLOW = 12, HOSTS = 6 };
+    struct session *sessions[SLOW];
+    struct seat *seats[SLOW];
+    struct job slow[SLOW], list;
+    struct sessions_config config = fixture_config(&fixture);
+    config.threads_max = 8;
+    fixture_start(&fixture, &config);
+    assert_int_equal(job_run(&list, fixture.seat, NEED_CONNECTION, LANE_INTERACTIVE, 0, work_noop),
+                     OK);
+    holding = 0;
+    held = true;
+    for (uint16_t i = 0; i < SLOW; i++) {
+        struct credentials credentials = fixture_credentials("secret");
+        struct fault fault = {0};
+        char token[SESSION_TOKEN_BYTES];
+        credentials.remote_address = address;
+        credentials.port = 1000 + i % HOSTS;
+        assert_int_equal(session_open(fixture.sessions, &credentials, &fault, token, &sessions[i]),
+                         OK);
+        secret_wipe(&credentials.password);
+        assert_int_equal(session_seat(sessions[i], "me", &fault, &seats[i]), OK);
+        assert_int_equal(
+            job_run(&slow[i], seats[i], NEED_CONNECTION, LANE_INTERACTIVE, 0, work_noop), OK);
+    }
+    for (int i = 0; i < SLOW; i++)
+        job_submit(&slow[i], seats[i], NEED_CONNECTION, LANE_INTERACTIVE, 0, work_hold);
+    sleep_ms(200);
+    uint32_t given = holding;
+    int64_t before_ms = clock_now_ms();
+    enum err err = job_run(&list, fixture.seat, NEED_CONNECTION, LANE_INTERACTIVE, 0, work_noop);
+    int64_t took_ms = clock_now_ms() - before_ms;
+    held = false;
+    for (int i = 0; i < SLOW; i++) {
+        assert_int_equal(job_wait(&slow[i]), OK);
+        session_end(sessions[i]);
+        session_give(&sessions[i]);
+    }
+    assert_int_equal(err, OK);
+    assert_in_range(took_ms, 0, 1000);
+    return given;
+}
+
+static void one_client_leaves_workers_to_others_whatever_hosts_it_names(void **state)
+{
+    (void)state;
+    assert_int_equal(slow_sessions("192.0.2.9"), 6);
+}
+
 static void those_who_sign_in_hold_a_share_of_the_workers_only(void **state)
 {
     (void)state;
@@ -569,6 +632,7 @@ int main(void)
         TEST(a_server_that_bears_fewer_connections_is_not_an_error),
         TEST(an_idle_connection_gives_way_when_the_server_hangs_up_on_new_ones),
         TEST(an_idle_connection_gives_way_when_the_host_is_full),
+        TEST(one_client_leaves_workers_to_others_whatever_hosts_it_names),
         TEST(those_who_sign_in_hold_a_share_of_the_workers_only),
         TEST(sign_ins_at_one_host_hold_half_of_that_share),
         TEST(sign_ins_from_one_address_hold_half_of_that_share),
