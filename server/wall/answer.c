@@ -325,17 +325,11 @@ void put_expect(struct buf *out, uint16_t call, uint64_t length)
     frame_end(out, began);
 }
 
-void put_bytes(struct buf *out, uint16_t call, const void *data, size_t length)
+void put_bytes_header(struct buf *out, uint16_t call, size_t length)
 {
-    const char *at = data;
-    while (length > 0) {
-        size_t piece = length < FRAME_STREAM_BYTES ? length : FRAME_STREAM_BYTES;
-        size_t began = frame_begin(out, FRAME_BYTES, call);
-        buf_append(out, at, piece);
-        frame_end(out, began);
-        at += piece;
-        length -= piece;
-    }
+    assert(length > 0 && length <= FRAME_STREAM_BYTES);
+    pack_u32(out, (uint32_t)length);
+    pack_u32(out, FRAME_BYTES | (uint32_t)call << 16);
 }
 
 void put_resource(struct buf *out, uint16_t call, const struct quota_resource *resource)

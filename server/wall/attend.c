@@ -8,14 +8,12 @@
  * One lock, held for a table's look-up, an epoll_ctl or a backend_cancel, never for a wait. One
  * thread more than threads_max, so that cancels are heard when all others serve.
  */
-#include "attend_inner.h"
-#include "attend_slots.h"
+#include "attend_hung.h"
 
 #include "log.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +45,7 @@ struct attendance {
     struct connection *queue, **queue_end;
     /* waiting: in epoll_wait, or about to be; running: with a connection */
     uint32_t threads, waiting, running;
-    int64_t hung_ms; /* when to look for hung calls; 0: none was cancelled */
+    struct hung_watch hung;
     bool stopping;
 };
 
@@ -190,43 +188,10 @@ static struct connection *dequeue_locked(struct attendance *attendance)
     return connection;
 }
 
-/* Given up by the near end, which waits no longer than its call may take: a call that does not hear
- * of it computes for ever. */
-static void give_up_locked(struct connection *connection)
-{
-    struct attendance *attendance = connection->attendance;
-    cancel_locked(connection);
-    if (!attendance->config.hung_ms)
-        return;
-    connection->hung_ms = clock_now_ms() + attendance->config.hung_ms;
-    if (!attendance->hung_ms)
-        attendance->hung_ms = connection->hung_ms;
-}
-
-/* A thread cannot be ended from outside, a process can. */
-static void find_hung_locked(struct attendance *attendance)
-{
-    int64_t now_ms = clock_now_ms(), next_ms = 0;
-    if (!attendance->hung_ms || now_ms < attendance->hung_ms)
-        return;
-    for (uint32_t i = 0; i < attendance->slots.count; i++) {
-        const struct connection *connection = attendance->slots.items[i].connection;
-        if (!connection || !connection->hung_ms || connection->state != CONNECTION_BUSY)
-            continue;
-        if (now_ms >= connection->hung_ms) {
-            log_event(LOG_ERROR, "wall.hung", LOG_TEXT("host", connection->host), LOG_END);
-            abort();
-        }
-        if (!next_ms || connection->hung_ms < next_ms)
-            next_ms = connection->hung_ms;
-    }
-    attendance->hung_ms = next_ms;
-}
-
 static int patience_locked(const struct attendance *attendance)
 {
     int idle_ms = attendance->waiting >= THREADS_KEPT ? THREAD_IDLE_MS : -1;
-    int hung_ms = attendance->hung_ms ? clock_left_ms(attendance->hung_ms, INT_MAX) + 1 : -1;
+    int hung_ms = hung_watch_left_ms(&attendance->hung);
     return idle_ms < 0 || (hung_ms >= 0 && hung_ms < idle_ms) ? hung_ms : idle_ms;
 }
 
@@ -241,8 +206,10 @@ static struct connection *hear_locked(struct attendance *attendance,
     if (of_socket)
         connection->socket_armed = false;
     if (connection->state != CONNECTION_IDLE) {
-        if (!of_socket && gone)
-            give_up_locked(connection);
+        if (!of_socket && gone) {
+            cancel_locked(connection);
+            hung_watch_note(&attendance->hung, connection);
+        }
         return NULL; /* a server's end is seen by the call, and when the connection rests */
     }
     connection->state = CONNECTION_BUSY;
@@ -281,7 +248,7 @@ static struct connection *await_work_locked(struct attendance *attendance)
         int count = epoll_wait(attendance->epoll, &event, 1, most_ms);
         lock(attendance);
         attendance->waiting--;
-        find_hung_locked(attendance);
+        hung_watch_look(&attendance->hung, &attendance->slots);
         if (count == 0 && attendance->waiting >= THREADS_KEPT)
             return NULL;
         if (count > 0 && event.data.u64 != ATTEND_WAKE)
@@ -350,6 +317,7 @@ struct attendance *attendance_new(const struct attendance_config *config)
     assert(config->world && config->ops && config->threads_max > 0);
     struct attendance *attendance = xalloc(sizeof *attendance);
     attendance->config = *config;
+    attendance->hung.patience_ms = config->hung_ms;
     attend_slots_init(&attendance->slots);
     attendance->queue_end = &attendance->queue;
     pthread_mutex_init(&attendance->lock, NULL);

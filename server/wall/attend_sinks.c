@@ -194,8 +194,7 @@ static size_t send_some(const struct serving *serving, const char *data, size_t 
 static enum err send_direct(struct serving *serving, const char *data, size_t length)
 {
     struct buf *out = serving_out(serving);
-    pack_u32(out, (uint32_t)length); /* a header, frame.h */
-    pack_u32(out, FRAME_BYTES | (uint32_t)serving->request.call << 16);
+    put_bytes_header(out, serving->request.call, length);
     buf_consume(out, send_some(serving, out->data, out->length));
     size_t sent = out->length ? 0 : send_some(serving, data, length);
     buf_append(out, data + sent, length - sent);

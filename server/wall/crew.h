@@ -31,8 +31,8 @@ enum err crew_board(struct wall *wall, const struct passenger *passenger,
 void crew_busy(struct berth *berth, bool busy);
 /* The worker wrote what no honest one writes: it is ended, and this host alone is blamed. */
 void crew_accuse(struct berth *berth, const char *what);
-/* Before the channel is closed. When the channel ended by itself this finds out whether the worker
+/* Before the channel is closed. `lost`: it ended by itself; this then finds out whether the worker
  * is dead, so that whoever tries again is not given the same one. */
-void crew_leave(struct berth **berth);
+void crew_leave(struct berth **berth, bool lost);
 
 #endif

@@ -259,7 +259,7 @@ static void confirm_death(struct berth *berth)
         worker_bury(wall, berth->worker);
 }
 
-void crew_leave(struct berth **slot)
+void crew_leave(struct berth **slot, bool lost)
 {
     struct berth *berth = *slot;
     if (!berth)
@@ -268,7 +268,7 @@ void crew_leave(struct berth **slot)
     *slot = NULL;
     pthread_mutex_lock(&wall->lock);
     berth->channel_fd = -1;
-    if (berth->busy)
+    if (lost)
         confirm_death(berth);
     struct worker *worker = berth->worker;
     if (worker && berth->busy) {

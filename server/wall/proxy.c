@@ -24,7 +24,7 @@ static struct exchange exchange_of(struct backend *backend, struct call *call, u
 static void walled_close(struct backend *backend)
 {
     struct walled *self = (struct walled *)backend;
-    crew_leave(&self->berth);
+    crew_leave(&self->berth, self->lost);
     channel_clear(&self->channel);
     free(self->selected);
     free(self->capability_text);

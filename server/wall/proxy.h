@@ -18,6 +18,7 @@ struct walled {
     struct berth *berth;
     uint16_t last_call;
     bool cancelled; /* atomic: set by any thread, then the channel is shut down */
+    bool lost;      /* the channel ended by itself */
     uint32_t folders_max;
     char *selected; /* owned; backend.selected points to it */
     uint32_t caps;  /* of backend_info, with the next two */

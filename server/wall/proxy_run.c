@@ -44,6 +44,7 @@ static enum err lose(struct exchange *exchange, enum err err)
                          "the process that speaks with the mail server did not answer in time");
     if (err == ERR_PROTOCOL)
         return proxy_accuse(exchange, "a frame of no kind or size that exists");
+    exchange->self->lost = true;
     return fault_set(fault, ERR_WORKER, "the process that spoke with the mail server ended");
 }
 

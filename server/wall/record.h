@@ -66,7 +66,8 @@ void put_listing(struct buf *out, uint16_t call, const struct folder_listing *li
 void put_preview(struct buf *out, uint16_t call, uint32_t uid, const char *text);
 void put_header(struct buf *out, uint16_t call, const char *name, const char *value);
 void put_expect(struct buf *out, uint16_t call, uint64_t length);
-void put_bytes(struct buf *out, uint16_t call, const void *data, size_t length); /* any length */
+/* Only the header of FRAME_BYTES: so many bytes, at most FRAME_STREAM_BYTES, have to follow. */
+void put_bytes_header(struct buf *out, uint16_t call, size_t length);
 void put_resource(struct buf *out, uint16_t call, const struct quota_resource *resource);
 void put_info(struct buf *out, uint16_t call, const struct backend_info *info);
 void put_selected(struct buf *out, uint16_t call, const char *remote);

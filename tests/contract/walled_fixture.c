@@ -64,8 +64,9 @@ void crew_accuse(struct berth *berth, const char *what)
     die(what);
 }
 
-void crew_leave(struct berth **berth)
+void crew_leave(struct berth **berth, bool lost)
 {
+    (void)lost;
     free(*berth);
     *berth = NULL;
 }

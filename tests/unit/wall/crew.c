@@ -75,7 +75,7 @@ static struct guest board(struct wall *wall, const char *host, uint16_t port)
 
 static void leave(struct guest *guest)
 {
-    crew_leave(&guest->berth);
+    crew_leave(&guest->berth, true);
     if (guest->channel >= 0)
         close(guest->channel);
     close(guest->server);
@@ -124,7 +124,7 @@ static void a_mail_socket_is_the_workers_until_the_channel_is_closed(void **stat
     struct guest guest = board(wall, "one.example", 993);
     struct pollfd entry = {.fd = guest.server, .events = POLLIN};
     assert_int_equal(poll(&entry, 1, 50), 0);
-    crew_leave(&guest.berth);
+    crew_leave(&guest.berth, true);
     close(guest.channel);
     assert_true(ends(guest.server));
     close(guest.server);

@@ -3,7 +3,7 @@
 #ifndef POSTERN_TEST_PROMISES_H
 #define POSTERN_TEST_PROMISES_H
 
-#include "record.h"
+#include "content.h"
 #include "text.h"
 
 #include <stdio.h>

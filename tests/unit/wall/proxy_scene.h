@@ -5,7 +5,7 @@
 
 #include "crew.h"
 #include "reach.h"
-#include "record.h"
+#include "content.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -82,8 +82,9 @@ void crew_accuse(struct berth *berth, const char *what)
     snprintf(berth->what, sizeof berth->what, "%s", what);
 }
 
-void crew_leave(struct berth **berth)
+void crew_leave(struct berth **berth, bool lost)
 {
+    (void)lost;
     left = **berth;
     *berth = NULL;
     departed++;
