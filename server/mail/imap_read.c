@@ -305,6 +305,8 @@ enum err imapc_read_headers(struct backend *backend, struct call *call,
     snprintf(item, sizeof item, "BODY.PEEK[%s%sHEADER]<0.%u>", wish->part, *wish->part ? "." : "",
              BACKEND_HEADER_SECTION_BYTES_MAX + 1);
     err = ask(imap, call, &answer, item, false);
+    if (raw.overflowed) /* far more than was asked for */
+        err = imapc_limit_passed(&imap->wire, &call->fault, LIMIT_LITERAL);
     if (!err && !answer.arrived)
         err = gone(call);
     decode_budget_begin(&budget, NULL, world->message_cpu_ms_max, world->message_bytes_max);
