@@ -10,8 +10,8 @@
  * environment, and closes itself in (no file, no new socket, no other program, no more memory than
  * it was given) before the first byte arrives. When it dies, only its connections die: their
  * calls end with ERR_WORKER, and another worker is started at once. A host that was being served
- * while a worker crashed is served in a worker of its own from then on, with pauses that grow with
- * every further crash, until it has behaved for a while.
+ * while a worker crashed is served in a worker of its own from then on, until it has behaved for a
+ * while; the account whose doing a further crash surely is waits, longer each time.
  */
 #ifndef POSTERN_WALL_H
 #define POSTERN_WALL_H

@@ -35,6 +35,7 @@ static struct berth *berth_new(struct wall *wall, const struct passenger *passen
     berth->wall = wall;
     berth->host = xstrdup(passenger->host);
     text_lower(berth->host);
+    berth->username = xstrdup(passenger->username);
     berth->peer = *passenger->peer;
     berth->channel_fd = -1;
     return berth;
@@ -43,6 +44,7 @@ static struct berth *berth_new(struct wall *wall, const struct passenger *passen
 void berth_free(struct berth *berth)
 {
     free(berth->host);
+    free(berth->username);
     free(berth);
 }
 
@@ -53,7 +55,9 @@ static void berth_attach(struct worker *worker, struct berth *berth)
         worker->host = xstrdup(berth->host);
         worker->peer = berth->peer;
     }
-    worker->mixed |= !quarantine_is_same(worker->host, &worker->peer, berth->host, &berth->peer);
+    struct party first = {.host = worker->host, .username = "", .peer = &worker->peer};
+    struct party party = berth_party(berth);
+    worker->mixed |= !quarantine_is_same(&first, &party);
     worker->aboard++;
     worker->used_ms = clock_now_ms();
     DL_APPEND(worker->berths, berth);
@@ -109,11 +113,11 @@ static struct worker *choose_quarantine(struct wall *wall, uint32_t place)
 static enum err choose(struct wall *wall, const struct berth *berth, const char *username,
                        struct fault *fault, struct worker **out)
 {
-    struct quarantine_verdict verdict =
-        quarantine_ask(wall->quarantine, berth->host, &berth->peer, clock_now_ms());
+    struct party party = berth_party(berth);
+    struct quarantine_verdict verdict = quarantine_ask(wall->quarantine, &party, clock_now_ms());
     if (verdict.pause_ms > 0) {
         enum err err = fault_set(fault, ERR_WORKER,
-                                 "what this mail server sends has ended our process again and "
+                                 "what this mail server sent has ended our process again and "
                                  "again; it is left alone for a while");
         fault->retry_after_s = (int)((verdict.pause_ms + 999) / 1000);
         return err;

@@ -76,14 +76,26 @@ static void evict_host(struct wall *wall, const char *host)
     }
 }
 
+static bool serves_nobody_else(const struct berth *berth)
+{
+    const struct berth *other;
+    DL_FOREACH (berth->worker->berths, other) {
+        if (other->busy && (strcmp(other->host, berth->host) != 0 ||
+                            strcmp(other->username, berth->username) != 0))
+            return false;
+    }
+    return true;
+}
+
 void crew_blame(struct wall *wall, const struct berth *berth, uint64_t crash, bool certain)
 {
     int64_t now_ms = clock_now_ms();
-    struct blame blame = {.crash = crash, .alone = berth->worker && !berth->worker->mixed};
-    if (!quarantine_blame(wall->quarantine, berth->host, &berth->peer, blame, now_ms))
+    struct party party = berth_party(berth);
+    struct blame blame = {
+        .crash = crash, .alone = !berth->worker->mixed, .only = serves_nobody_else(berth)};
+    if (!quarantine_blame(wall->quarantine, &party, blame, now_ms))
         return;
-    struct quarantine_verdict verdict =
-        quarantine_ask(wall->quarantine, berth->host, &berth->peer, now_ms);
+    struct quarantine_verdict verdict = quarantine_ask(wall->quarantine, &party, now_ms);
     log_event(LOG_WARN, "host.quarantined", LOG_TEXT("host", berth->host),
               LOG_INT("pauseMs", verdict.pause_ms), LOG_END);
     if (certain || verdict.pause_ms > 0)
@@ -180,11 +192,12 @@ void worker_postpone(struct worker *worker)
 /* Started anew at once, unless it is its start that goes wrong. */
 static void plan_restart(struct worker *worker, enum death death)
 {
-    bool early = clock_now_ms() - worker->started_ms < CREW_EARLY_MS;
+    int64_t early_ms = worker->quarantine ? CREW_EARLY_QUARANTINE_MS : CREW_EARLY_MS;
+    bool early = clock_now_ms() - worker->started_ms < early_ms;
+    bool own_fault = death == DEATH_CRASH || death == DEATH_ACCUSED;
     if (death == DEATH_KILLED && !worker->was_ready)
         worker->early_kills++;
-    if (death == DEATH_START || (early && death == DEATH_CRASH) ||
-        worker->early_kills > CREW_KILLS_MAX)
+    if (death == DEATH_START || (early && own_fault) || worker->early_kills > CREW_KILLS_MAX)
         worker_postpone(worker);
     else
         worker->bad_starts = 0;

@@ -18,16 +18,17 @@
 #include <pthread.h>
 #include <sys/types.h>
 
-#define CREW_READY_MS  60000 /* a worker that does not say it is ready by then is ended */
-#define CREW_IDLE_MS   60000 /* a quarantine worker that nobody used for so long is ended */
-#define CREW_EARLY_MS  1000  /* a crash so soon after the start says that something is broken */
-#define CREW_PAUSE_MS  125   /* before the second start that went wrong; doubles */
-#define CREW_PAUSE_MAX 30000
-#define CREW_KILLS_MAX 100  /* killed so often before it was ready: it is the system that kills */
-#define CREW_PING_MS   2000 /* a ready worker is asked so often whether it is there */
-#define CREW_SILENT    2    /* so often without an answer: nobody is given to it */
-#define CREW_HUNG      5    /* and then it is ended */
-#define CREW_ENDING_MS 5000 /* a worker whose control socket was closed should be gone by then */
+#define CREW_READY_MS            60000 /* a worker that does not say it is ready by then is ended */
+#define CREW_IDLE_MS             60000 /* a quarantine worker that nobody used for so long is ended */
+#define CREW_EARLY_MS            1000 /* a crash so soon after the start says that something is broken */
+#define CREW_EARLY_QUARANTINE_MS 10000 /* the same, of one that serves who crashed others */
+#define CREW_PAUSE_MS            125   /* before the second start that went wrong; doubles */
+#define CREW_PAUSE_MAX           30000
+#define CREW_KILLS_MAX           100 /* killed so often before it was ready: it is the system that kills */
+#define CREW_PING_MS             2000 /* a ready worker is asked so often whether it is there */
+#define CREW_SILENT              2    /* so often without an answer: nobody is given to it */
+#define CREW_HUNG                5    /* and then it is ended */
+#define CREW_ENDING_MS           5000 /* a worker whose control socket was closed should be gone by then */
 
 enum worker_state {
     WORKER_NONE, /* no process */
@@ -68,7 +69,7 @@ struct berth {
     struct wall *wall;
     struct worker *worker; /* NULL: its process has ended */
     struct berth *prev, *next;
-    char *host; /* owned */
+    char *host, *username; /* owned */
     struct sockaddr_storage peer;
     int channel_fd; /* borrowed until it is left */
     bool busy;
@@ -90,6 +91,11 @@ struct wall {
     struct worker *workers; /* config.workers ordinary ones, then QUARANTINE_WORKERS_MAX */
     uint32_t worker_count;
 };
+
+static inline struct party berth_party(const struct berth *berth)
+{
+    return (struct party){.host = berth->host, .username = berth->username, .peer = &berth->peer};
+}
 
 /* ---- crew.c ---- */
 void worker_enter(struct wall *wall, struct worker *worker, enum worker_state state);

@@ -11,15 +11,19 @@
 #include <string.h>
 #include <uthash.h>
 
-#define KEY_BYTES 320 /* a name is at most 253 */
+#define HOST_KEY_BYTES 280                    /* a name is at most 253 */
+#define KEY_BYTES      (HOST_KEY_BYTES + 520) /* a username 512 */
 
-enum key_kind { KEY_HOST, KEY_ADDRESS };
+enum key_kind { KEY_HOST, KEY_ADDRESS, KEY_ACCOUNT, KEY_ACCOUNT_BY_ADDRESS, KEY_KINDS };
+#define KEYS_OF_HOSTS KEY_ACCOUNT /* those before it */
 
 struct suspect {
     char key[KEY_BYTES];
     enum key_kind kind;
     uint32_t pauses, place;
-    uint64_t crash; /* the last that was counted; 0: none */
+    uint32_t accounts; /* of a host: how often another account than before crashed a worker */
+    char *account;     /* owned; of a host: the last that did */
+    uint64_t crash;    /* the last that was counted; 0: none */
     int64_t crashed_ms, paused_until_ms;
     UT_hash_handle hh;
 };
@@ -40,6 +44,7 @@ static void suspect_release(struct quarantine *quarantine, struct suspect *suspe
     HASH_DEL(quarantine->suspects, suspect);
     quarantine->load[suspect->place]--;
     quarantine->hosts -= suspect->kind == KEY_HOST;
+    free(suspect->account);
     free(suspect);
 }
 
@@ -62,7 +67,7 @@ static void release_the_old(struct quarantine *quarantine, int64_t now_ms)
 
 /* ---- keys ---- */
 /* Of IPv6 the network: whoever has one address of a /64 has all of them. */
-static unsigned address_key(const struct sockaddr_storage *peer, char out[KEY_BYTES])
+static unsigned address_key(const struct sockaddr_storage *peer, char out[HOST_KEY_BYTES])
 {
     char text[INET6_ADDRSTRLEN] = "";
     unsigned port = 0;
@@ -79,27 +84,30 @@ static unsigned address_key(const struct sockaddr_storage *peer, char out[KEY_BY
         inet_ntop(AF_INET6, &network, text, sizeof text);
         port = ntohs(v6->sin6_port);
     }
-    snprintf(out, KEY_BYTES, "[%s]:%u", text, port);
+    snprintf(out, HOST_KEY_BYTES, "[%s]:%u", text, port);
     return port;
 }
 
 struct keys {
-    char text[2][KEY_BYTES]; /* by enum key_kind */
+    char text[KEY_KINDS][KEY_BYTES];
 };
 
-static struct keys keys_of(const char *host, const struct sockaddr_storage *peer)
+static struct keys keys_of(const struct party *party)
 {
     struct keys keys;
-    unsigned port = address_key(peer, keys.text[KEY_ADDRESS]);
-    snprintf(keys.text[KEY_HOST], KEY_BYTES, "%.255s:%u", host, port);
-    text_lower(keys.text[KEY_HOST]);
+    char name[HOST_KEY_BYTES], address[HOST_KEY_BYTES];
+    snprintf(name, sizeof name, "%.255s:%u", party->host, address_key(party->peer, address));
+    text_lower(name);
+    snprintf(keys.text[KEY_HOST], KEY_BYTES, "%s", name);
+    snprintf(keys.text[KEY_ADDRESS], KEY_BYTES, "%s", address);
+    snprintf(keys.text[KEY_ACCOUNT], KEY_BYTES, "%s %.512s", name, party->username);
+    snprintf(keys.text[KEY_ACCOUNT_BY_ADDRESS], KEY_BYTES, "%s %.512s", address, party->username);
     return keys;
 }
 
-bool quarantine_is_same(const char *host, const struct sockaddr_storage *peer,
-                        const char *other_host, const struct sockaddr_storage *other_peer)
+bool quarantine_is_same(const struct party *party, const struct party *other)
 {
-    struct keys keys = keys_of(host, peer), others = keys_of(other_host, other_peer);
+    struct keys keys = keys_of(party), others = keys_of(other);
     return strcmp(keys.text[KEY_HOST], others.text[KEY_HOST]) == 0 ||
            strcmp(keys.text[KEY_ADDRESS], others.text[KEY_ADDRESS]) == 0;
 }
@@ -144,47 +152,67 @@ static int64_t next_pause_ms(struct suspect *suspect)
     return pause_ms > QUARANTINE_PAUSE_MS_MAX ? QUARANTINE_PAUSE_MS_MAX : pause_ms;
 }
 
+/* An account that is tried again and again counts once. */
+static bool is_many(struct suspect *suspect, const char *username)
+{
+    if (!suspect->account || strcmp(suspect->account, username) != 0)
+        suspect->accounts++;
+    free(suspect->account);
+    suspect->account = xstrdup(username);
+    return suspect->accounts > QUARANTINE_ACCOUNTS;
+}
+
 static bool suspect_count(struct quarantine *quarantine, struct suspect *suspect,
                           struct blame blame, int64_t now_ms)
 {
-    bool is_first = suspect->crash == 0;
     if (suspect->crash == blame.crash)
         return false;
     suspect->crash = blame.crash;
     suspect->crashed_ms = now_ms;
-    if (blame.alone && !is_first)
-        suspect->paused_until_ms = now_ms + next_pause_ms(suspect);
     HASH_DEL(quarantine->suspects, suspect); /* to the end of the order */
     HASH_ADD_STR(quarantine->suspects, key, suspect);
     return true;
 }
 
-bool quarantine_blame(struct quarantine *quarantine, const char *host,
-                      const struct sockaddr_storage *peer, struct blame blame, int64_t now_ms)
+static struct suspect *suspect_get(struct quarantine *quarantine, const struct keys *keys,
+                                   enum key_kind kind, uint32_t place)
 {
-    struct keys keys = keys_of(host, peer);
+    struct suspect *suspect = suspect_find(quarantine, keys->text[kind]);
+    return suspect ? suspect : suspect_add(quarantine, keys->text[kind], kind, place);
+}
+
+bool quarantine_blame(struct quarantine *quarantine, const struct party *party, struct blame blame,
+                      int64_t now_ms)
+{
+    struct keys keys = keys_of(party);
     bool counted = false;
     release_the_old(quarantine, now_ms);
     const struct suspect *known = suspect_find(quarantine, keys.text[KEY_HOST]);
     if (!known)
         known = suspect_find(quarantine, keys.text[KEY_ADDRESS]);
     uint32_t place = known ? known->place : emptiest_place(quarantine);
-    for (enum key_kind kind = KEY_HOST; kind <= KEY_ADDRESS; kind++) {
-        struct suspect *suspect = suspect_find(quarantine, keys.text[kind]);
-        if (!suspect)
-            suspect = suspect_add(quarantine, keys.text[kind], kind, place);
-        counted |= suspect_count(quarantine, suspect, blame, now_ms);
+    bool again = known && known->crash != blame.crash;
+    for (enum key_kind kind = KEY_HOST; kind < KEY_KINDS; kind++) {
+        struct suspect *suspect = suspect_get(quarantine, &keys, kind, place);
+        if (!suspect_count(quarantine, suspect, blame, now_ms))
+            continue;
+        counted = true;
+        bool pauses = kind < KEYS_OF_HOSTS
+                          ? blame.alone && blame.only && is_many(suspect, party->username)
+                          : blame.only && again;
+        if (pauses)
+            suspect->paused_until_ms = now_ms + next_pause_ms(suspect);
     }
     return counted;
 }
 
-struct quarantine_verdict quarantine_ask(struct quarantine *quarantine, const char *host,
-                                         const struct sockaddr_storage *peer, int64_t now_ms)
+struct quarantine_verdict quarantine_ask(struct quarantine *quarantine, const struct party *party,
+                                         int64_t now_ms)
 {
     struct quarantine_verdict verdict = {0};
-    struct keys keys = keys_of(host, peer);
+    struct keys keys = keys_of(party);
     release_the_old(quarantine, now_ms);
-    for (enum key_kind kind = KEY_HOST; kind <= KEY_ADDRESS; kind++) {
+    for (enum key_kind kind = KEY_HOST; kind < KEY_KINDS; kind++) {
         const struct suspect *suspect = suspect_find(quarantine, keys.text[kind]);
         if (!suspect)
             continue;

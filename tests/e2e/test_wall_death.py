@@ -126,13 +126,25 @@ def test_a_crash_costs_only_its_own_user_and_puts_the_host_in_quarantine(crashin
         assert "127.0.0.1" in died[0]["served"] and died[0]["reason"] == "crash"
         deaths = len(died)
         # Now it crashes a worker of its own, and after each crash there is a longer pause.
-        paused = [Client(crashing).post("/v1/sessions", json=harm.target(username=f"u{number}@example.com"), expect=502)
-                  for number in range(6)]
+        paused = [Client(crashing).post("/v1/sessions", json=harm.target(), expect=502) for _ in range(6)]
         assert any(int(one.headers.get("Retry-After") or 0) >= 1 for one in paused)
         assert len(crashing.log_lines("worker.died")) - deaths < len(paused), "there was no pause"
         for _ in range(5):
             assert len(neighbour.messages()) == 3
     assert "postern_quarantined_hosts 1" in Client(crashing).get("/metrics").text
+
+
+@pytest.mark.parametrize("crashing", ["record:segv@localhost"], indirect=True, ids=["record"])
+def test_a_letter_that_crashes_workers_keeps_nobody_else_from_that_mail_server(crashing, new_mailbox):
+    mailbox, other, wait_s = new_mailbox(), new_mailbox(), 0
+    mailbox.fill("INBOX", 1)
+    reader = Client(crashing).sign_in(mailbox)
+    while wait_s < 2:
+        time.sleep(0.3)
+        answer = reader.get(f"{ME}/messages?folder=inbox", expect=502)
+        wait_s = int(answer.headers.get("Retry-After") or 0)
+    Client(crashing).sign_in(other)
+    assert crashing.wait_for_event("host.quarantined")["host"] == "localhost"
 
 
 @pytest.mark.parametrize("crashing", ["record:lie@127.0.0.1"], indirect=True, ids=["record"])

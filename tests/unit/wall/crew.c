@@ -338,6 +338,7 @@ static void whoever_crashes_workers_cannot_have_others_left_alone(void **state)
     struct wall *wall = wall_of(1);
     (void)state;
     struct guest bad = board(wall, "bad.example", 1001), good = board(wall, "good.example", 993);
+    crew_busy(bad.berth, true);
     for (int crash = 0; crash < 5; crash++) { /* of places that it is in by chance */
         pthread_mutex_lock(&wall->lock);
         crew_blame(wall, good.berth, ++wall->crashes, false);

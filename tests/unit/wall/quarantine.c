@@ -33,14 +33,17 @@ static void blame(struct quarantine *quarantine, const char *host, const char *a
                   uint64_t crash, int64_t now_ms)
 {
     struct sockaddr_storage peer = at(address, 993);
-    quarantine_blame(quarantine, host, &peer, (struct blame){crash, .alone = true}, now_ms);
+    struct party party = {host, "ann", &peer};
+    quarantine_blame(quarantine, &party, (struct blame){crash, .alone = true, .only = true},
+                     now_ms);
 }
 
 static struct quarantine_verdict ask(struct quarantine *quarantine, const char *host,
                                      const char *address, int64_t now_ms)
 {
     struct sockaddr_storage peer = at(address, 993);
-    return quarantine_ask(quarantine, host, &peer, now_ms);
+    struct party party = {host, "ann", &peer};
+    return quarantine_ask(quarantine, &party, now_ms);
 }
 
 static void who_was_served_during_a_crash_is_suspected_and_nobody_else(void **state)
@@ -77,7 +80,8 @@ static void another_server_at_the_same_address_is_not_suspected(void **state)
     struct sockaddr_storage other = at("127.0.0.1", 1143);
     (void)state;
     blame(quarantine, "localhost", "127.0.0.1", 1, 0);
-    assert_false(quarantine_ask(quarantine, "localhost", &other, 0).suspected);
+    assert_false(
+        quarantine_ask(quarantine, &(struct party){"localhost", "ann", &other}, 0).suspected);
     quarantine_free(&quarantine);
 }
 
@@ -100,14 +104,15 @@ static void pauses_double_with_each_further_crash_up_to_five_minutes(void **stat
     quarantine_free(&quarantine);
 }
 
-static void who_was_not_alone_is_suspected_and_never_paused(void **state)
+static void who_was_not_the_only_one_is_suspected_and_never_paused(void **state)
 {
     struct quarantine *quarantine = quarantine_new();
     struct sockaddr_storage peer = at("192.0.2.1", 993);
     (void)state;
     for (uint64_t crash = 1; crash <= 50; crash++) {
-        struct blame blame = {.crash = crash, .alone = false};
-        assert_true(quarantine_blame(quarantine, "big.example", &peer, blame, 0));
+        struct blame blame = {.crash = crash, .alone = true, .only = false};
+        struct party party = {"big.example", "ann", &peer};
+        assert_true(quarantine_blame(quarantine, &party, blame, 0));
         assert_true(ask(quarantine, "big.example", "192.0.2.1", 0).suspected);
         assert_int_equal(ask(quarantine, "big.example", "192.0.2.1", 0).pause_ms, 0);
     }
@@ -116,13 +121,48 @@ static void who_was_not_alone_is_suspected_and_never_paused(void **state)
     quarantine_free(&quarantine);
 }
 
+static int64_t pause_of(struct quarantine *quarantine, const char *username)
+{
+    struct sockaddr_storage peer = at("192.0.2.1", 993);
+    struct party party = {"big.example", username, &peer};
+    return quarantine_ask(quarantine, &party, 0).pause_ms;
+}
+
+static void a_letter_that_crashes_workers_costs_nobody_but_its_reader(void **state)
+{
+    struct quarantine *quarantine = quarantine_new();
+    (void)state;
+    for (uint64_t crash = 1; crash <= 50; crash++)
+        blame(quarantine, "big.example", "192.0.2.1", crash, 0);
+    assert_int_equal(pause_of(quarantine, "ann"), 300000);
+    assert_int_equal(pause_of(quarantine, "bob"), 0);
+    quarantine_free(&quarantine);
+}
+
+static void a_server_that_crashes_workers_for_many_is_left_alone_by_all(void **state)
+{
+    struct quarantine *quarantine = quarantine_new();
+    struct sockaddr_storage peer = at("192.0.2.1", 993);
+    char username[20];
+    (void)state;
+    for (unsigned crash = 1; crash <= QUARANTINE_ACCOUNTS + 1; crash++) {
+        assert_int_equal(pause_of(quarantine, "bob"), 0);
+        snprintf(username, sizeof username, "user%u", crash);
+        struct party party = {"big.example", username, &peer};
+        quarantine_blame(quarantine, &party, (struct blame){crash, true, true}, 0);
+    }
+    assert_int_equal(pause_of(quarantine, "bob"), 1000);
+    quarantine_free(&quarantine);
+}
+
 static void one_crash_counts_once_however_many_connections_it_took(void **state)
 {
     struct quarantine *quarantine = quarantine_new();
     struct sockaddr_storage peer = at("192.0.2.1", 993);
+    struct party party = {"bad.example", "ann", &peer};
     (void)state;
-    assert_true(quarantine_blame(quarantine, "bad.example", &peer, (struct blame){7, true}, 0));
-    assert_false(quarantine_blame(quarantine, "bad.example", &peer, (struct blame){7, true}, 0));
+    assert_true(quarantine_blame(quarantine, &party, (struct blame){7, true, true}, 0));
+    assert_false(quarantine_blame(quarantine, &party, (struct blame){7, true, true}, 0));
     assert_int_equal(ask(quarantine, "bad.example", "192.0.2.1", 0).pause_ms, 0);
     quarantine_free(&quarantine);
 }
@@ -169,7 +209,7 @@ static void the_table_is_bounded_and_forgets_the_oldest(void **state)
         blame(quarantine, host, address, i + 1, i);
     }
     assert_int_equal(quarantine_hosts(quarantine, QUARANTINE_SUSPECTS_MAX),
-                     QUARANTINE_SUSPECTS_MAX / 2);
+                     QUARANTINE_SUSPECTS_MAX / 4);
     assert_false(ask(quarantine, "h0.example", "10.0.0.0", QUARANTINE_SUSPECTS_MAX).suspected);
     assert_true(ask(quarantine, "h4095.example", "10.0.15.255", QUARANTINE_SUSPECTS_MAX).suspected);
     quarantine_free(&quarantine);
@@ -182,7 +222,9 @@ int main(void)
         cmocka_unit_test(another_spelling_name_or_address_does_not_begin_anew),
         cmocka_unit_test(another_server_at_the_same_address_is_not_suspected),
         cmocka_unit_test(pauses_double_with_each_further_crash_up_to_five_minutes),
-        cmocka_unit_test(who_was_not_alone_is_suspected_and_never_paused),
+        cmocka_unit_test(who_was_not_the_only_one_is_suspected_and_never_paused),
+        cmocka_unit_test(a_letter_that_crashes_workers_costs_nobody_but_its_reader),
+        cmocka_unit_test(a_server_that_crashes_workers_for_many_is_left_alone_by_all),
         cmocka_unit_test(one_crash_counts_once_however_many_connections_it_took),
         cmocka_unit_test(an_hour_without_a_crash_is_enough),
         cmocka_unit_test(each_has_a_place_of_its_own_until_they_run_out),
