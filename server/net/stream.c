@@ -345,7 +345,7 @@ ssize_t stream_write(struct stream *stream, const void *data, size_t length)
 
 bool stream_pending(const struct stream *stream)
 {
-    return stream->ssl && SSL_pending(stream->ssl) > 0;
+    return stream->ssl && SSL_has_pending(stream->ssl);
 }
 
 int stream_fd(const struct stream *stream)

@@ -10,7 +10,7 @@
 
 #include <sys/socket.h>
 
-#define POUR_BYTES   (32u * 1024u) /* as many are sent at a time */
+#define POUR_BYTES   (64u * 1024u) /* as many are sent at a time */
 #define DIRECT_BYTES (16u * 1024u) /* as much content goes from where it lies */
 
 static struct buf *held_by(struct serving *serving)
