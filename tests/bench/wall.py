@@ -17,6 +17,7 @@ from support.harm import SCENARIOS, visit  # noqa: E402
 
 WALLS = {"workers": {}, "one process": {"workers": 0}}
 COST_MAX, GROWTH_KIB_MAX, P99_MAX = 1.15, 16 * 1024, 2.0
+PIECE_MS, LOOKS_BAD = 300, 1.5
 
 
 class Wall:
@@ -97,7 +98,8 @@ class Wall:
 
     # ---- hostile mail servers ----
     def hostile(self):
-        print("\n== A neighbour's newest-50 list while somebody uses a hostile mail server (p99; main process's growth)",
+        print("\n== A neighbour's newest-50 list while somebody uses a hostile mail server (p99 undisturbed -> disturbed: "
+              "ratio of each round; main process's growth)",
               flush=True)
         folder = self.bench.scale.folders[1]
         worst = {"p99": (0, ""), "growth": (0, "")}
@@ -116,23 +118,29 @@ class Wall:
                          growth[0] < GROWTH_KIB_MAX)
 
     def beside(self, postern, load, name):
-        before_kib, pieces = postern.rss_of(postern.pid), []
-        quiet = load.run(600)["p99_us"]
+        """Median of the rounds' ratios: one, and two more when the first looks bad, since other users of the machine do
+        that, too. And the largest growth."""
+        rounds = [self.round(postern, load, name)]
+        while rounds[0][0] >= LOOKS_BAD and len(rounds) < 3:
+            rounds.append(self.round(postern, load, name))
+        ratios, growth = [one[0] for one in rounds], max(one[1] for one in rounds)
+        print(f"{name:<50} {rounds[-1][2] / 1000:6.2f} -> {rounds[-1][3] / 1000:6.2f} ms: "
+              f"{' '.join(f'{one:.2f}' for one in ratios):<15} {growth:+6} KiB", flush=True)
+        return statistics.median(ratios), growth
+
+    def round(self, postern, load, name):
+        before_kib, pieces, growth = postern.rss_of(postern.pid), [], 0
+        quiet = [load.run(PIECE_MS)["p99_us"] for _ in range(2)]
         with HostileProcess(name) as target:
             user = threading.Thread(target=visit, args=(asker(postern), target, SCENARIOS[name].security))
             user.start()
-            growth = 0
-            while user.is_alive():
-                pieces.append(load.run(250))
+            while user.is_alive() or not pieces:
+                pieces.append(load.run(PIECE_MS)["p99_us"])
                 growth = max(growth, postern.rss_of(postern.pid) - before_kib)
             user.join()
-        pieces.append(load.run(200))
-        quiet = max(quiet, load.run(600)["p99_us"])
-        disturbed = statistics.median(piece["p99_us"] for piece in pieces)
-        worst = max(piece["p99_us"] for piece in pieces)
-        print(f"{name:<50} {quiet / 1000:6.2f} -> {disturbed / 1000:6.2f} ms (worst 250 ms: {worst / 1000:6.2f}): "
-              f"{disturbed / quiet:5.2f}  {growth:+6} KiB", flush=True)
-        return disturbed / quiet, growth
+        quiet += [load.run(PIECE_MS)["p99_us"] for _ in range(2)]
+        undisturbed, disturbed = statistics.median(quiet), statistics.median(pieces)
+        return disturbed / undisturbed, growth, undisturbed, disturbed
 
 
 class HostileProcess:
