@@ -10,7 +10,7 @@ import pytest
 from conftest import BINARY, TOP
 from support.client import Client
 from support.recorder import wait_for
-from support.server import workers_of
+from support.server import environment, workers_of
 
 RELEASE = TOP / "build" / "release" / "postern"
 LACKING = "RLIMIT_AS"  # of a build with a sanitizer, on every kernel: its shadow memory would not survive it
@@ -54,7 +54,7 @@ def most(pid, what):
 @pytest.mark.skipif(not RELEASE.exists(), reason="built before the tests by `make test` alone")
 def test_a_release_worker_has_its_limits(tmp_path):
     settings = ["--listen=127.0.0.1:0", f"--data-dir={tmp_path}", "--workers=1", "--worker-memory-max=300M"]
-    with subprocess.Popen([RELEASE, "serve", *settings], stderr=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen([RELEASE, "serve", *settings], stderr=subprocess.PIPE, text=True, env=environment()) as server:
         try:
             assert any('"event":"started"' in line for line in server.stderr)
             [worker] = workers_of(server.pid)
