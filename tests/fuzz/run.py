@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
@@ -25,7 +26,9 @@ def main():
     parser.add_argument("programs", nargs="*")
     arguments = parser.parse_args()
     programs = arguments.programs or [BUILD / source.stem for source in sorted((TOP / "tests" / "fuzz").glob("*.c"))]
-    failed = sum(not run(Path(program).resolve(), arguments.seconds) for program in programs)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(lambda program: run(Path(program).resolve(), arguments.seconds), programs))
+    failed = results.count(False)
     summary = os.environ.get("TEST_SUMMARY")
     if summary:
         with open(summary, "a") as out:
