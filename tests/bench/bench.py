@@ -314,7 +314,7 @@ def attachment(megabytes):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--server", required=True, help="the postern program")
-    parser.add_argument("--quick", action="store_true", help="smaller folders, fewer rounds: under a minute")
+    parser.add_argument("--quick", action="store_true", help="smaller folders, fewer rounds: about a minute")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that all is taken down then, too
     began = time.monotonic()

@@ -88,15 +88,23 @@ static bool ends(int fd) /* within time */
     return poll(&entry, 1, LONG_MS) == 1 && recv(fd, &byte, 1, MSG_DONTWAIT) <= 0;
 }
 
+static struct worker worker_of(const struct guest *guest)
+{
+    pthread_mutex_lock(&guest->berth->wall->lock);
+    struct worker worker = *guest->berth->worker;
+    pthread_mutex_unlock(&guest->berth->wall->lock);
+    return worker;
+}
+
 static bool in_quarantine(const struct guest *guest)
 {
-    return guest->berth->worker->quarantine;
+    return worker_of(guest).quarantine;
 }
 
 /* Its channel has ended, and the crew knows. */
 static void die(struct wall *wall, struct guest *guest, int signal)
 {
-    pid_t pid = guest->berth->worker->pid;
+    pid_t pid = worker_of(guest).pid;
     bool buried = false;
     assert_int_equal(kill(pid, signal), 0);
     for (int64_t late_ms = clock_now_ms() + LONG_MS; !buried && clock_now_ms() < late_ms;) {
@@ -186,7 +194,7 @@ static void another_worker_is_started_when_one_is_killed_and_nobody_is_blamed(vo
     (void)state;
     for (int i = 0; i < 5; i++) {
         struct guest guest = board(wall, "one.example", 993);
-        pid_t pid = guest.berth->worker->pid;
+        pid_t pid = worker_of(&guest).pid;
         crew_busy(guest.berth, true);
         die(wall, &guest, SIGKILL);
         leave(&guest);
@@ -194,7 +202,7 @@ static void another_worker_is_started_when_one_is_killed_and_nobody_is_blamed(vo
         struct guest again = board(wall, "one.example", 993);
         assert_true(clock_now_ms() - before_ms < 10000);
         assert_false(in_quarantine(&again));
-        assert_int_not_equal(again.berth->worker->pid, pid);
+        assert_int_not_equal(worker_of(&again).pid, pid);
         leave(&again);
     }
     wall_stop(&wall);
@@ -285,7 +293,7 @@ static void whoever_tries_again_at_once_is_in_quarantine_already(void **state)
     (void)state;
     struct guest bad = board(wall, "bad.example", 1001);
     crew_busy(bad.berth, true);
-    assert_int_equal(kill(bad.berth->worker->pid, SIGSEGV), 0);
+    assert_int_equal(kill(worker_of(&bad).pid, SIGSEGV), 0);
     assert_true(ends(bad.channel));
     leave(&bad);
     bad = board(wall, "bad.example", 1001);
@@ -357,9 +365,9 @@ static void another_name_is_no_company(void **state)
     struct wall *wall = wall_of(1);
     (void)state;
     struct guest bad = board(wall, "bad.example", 1001), alias = board(wall, "x.bad.example", 1001);
-    assert_false(bad.berth->worker->mixed);
+    assert_false(worker_of(&bad).mixed);
     struct guest other = board(wall, "other.example", 1002);
-    assert_true(bad.berth->worker->mixed);
+    assert_true(worker_of(&bad).mixed);
     leave(&bad);
     leave(&alias);
     leave(&other);
@@ -430,7 +438,7 @@ static void a_worker_that_was_stopped_for_a_while_is_believed_again(void **state
     assert_int_equal(kill(pid, SIGCONT), 0);
     usleep(200 * 1000);
     struct guest guest = board(wall, "one.example", 993);
-    assert_int_equal(guest.berth->worker->pid, pid);
+    assert_int_equal(worker_of(&guest).pid, pid);
     leave(&guest);
     wall_stop(&wall);
 }
