@@ -283,6 +283,8 @@ static void *attend(void *argument)
         serve(attendance, connection);
         lock(attendance);
         attendance->running--;
+        if (thread_gave_way() && attendance->waiting > 0 && !attendance->queue)
+            break; /* somebody else is there for the next call, at full priority */
     }
     attendance->threads--;
     pthread_cond_broadcast(&attendance->ended);

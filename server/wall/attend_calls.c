@@ -213,6 +213,7 @@ bool connection_serve(struct connection *connection, const struct attendance_con
 {
     struct serving serving = {.connection = connection, .config = config};
     arena_init(&serving.arena);
+    serving.cpu_began_us = thread_cpu_us();
     serving.call.arena = &serving.arena;
     serving.wait.cancelled = &connection->cancelled;
     serving_init_sinks(&serving);

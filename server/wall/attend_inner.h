@@ -75,6 +75,7 @@ struct serving {
      * ended yet. */
     bool gathers;
     size_t gathered_at;
+    int64_t cpu_began_us;    /* the thread's, when the call began */
     bool recorded, streamed; /* the first of each has been written: for the crash switch */
 
     struct change_serving changes;
@@ -96,6 +97,10 @@ bool connection_is_cancelled(const struct connection *connection);
 bool connection_serve(struct connection *connection, const struct attendance_config *config);
 
 /* ---- attend_sinks.c ---- */
+
+int64_t thread_cpu_us(void);
+/* Whether this thread serves at a lower priority, for good: it ends with its call. */
+bool thread_gave_way(void);
 
 void serving_init_sinks(struct serving *serving);
 /* Where frames are put, the last one ended. */

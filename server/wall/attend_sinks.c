@@ -8,7 +8,9 @@
 
 #include "crash.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #define POUR_BYTES   (64u * 1024u) /* as many are sent at a time */
 #define DIRECT_BYTES (16u * 1024u) /* as much content goes from where it lies */
@@ -42,6 +44,34 @@ enum err serving_flush(struct serving *serving)
     return err ? give_up(serving, err) : OK;
 }
 
+/* ---- giving way ---- */
+
+#define GIVE_WAY_US   20000 /* of the processor, in one call */
+#define GIVE_WAY_NICE 10
+
+static _Thread_local bool gave_way;
+
+bool thread_gave_way(void)
+{
+    return gave_way;
+}
+
+int64_t thread_cpu_us(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (int64_t)used.tv_sec * 1000000 + used.tv_nsec / 1000;
+}
+
+/* What computes for long steps behind what is asked in between. On Linux this is one thread's. */
+static void give_way(const struct serving *serving)
+{
+    if (gave_way || thread_cpu_us() - serving->cpu_began_us < GIVE_WAY_US)
+        return;
+    gave_way = true;
+    (void)setpriority(PRIO_PROCESS, 0, GIVE_WAY_NICE);
+}
+
 enum err serving_pour(struct serving *serving)
 {
     return held_by(serving)->length < POUR_BYTES ? serving->failure : serving_flush(serving);
@@ -50,8 +80,10 @@ enum err serving_pour(struct serving *serving)
 void connection_before_wait(void *connection)
 {
     struct serving *serving = ((struct connection *)connection)->serving;
-    if (serving)
-        (void)serving_flush(serving); /* a failure cancels the backend, which is about to look */
+    if (!serving)
+        return;
+    give_way(serving);
+    (void)serving_flush(serving); /* a failure cancels the backend, which is about to look */
 }
 
 /* ---- refusing, and the crash switch ---- */

@@ -53,6 +53,7 @@ static const struct condition conditions[] = {
     {"mprotect", ONE(2, WITHOUT(PROT_EXEC))},
     {"clone",    ONE(0, WITH(CLONE_THREAD))},
     {"prctl",    ONE(0, EQUALS(PR_SET_NAME))},
+    {"setpriority", ONE(1, EQUALS(0))},
     {"fcntl",    ONE(1, EQUALS(F_GETFL))},
     {"fcntl",    ONE(1, EQUALS(F_SETFL))},
     {"fcntl",    ONE(1, EQUALS(F_GETFD))},
